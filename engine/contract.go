@@ -1,0 +1,145 @@
+package engine
+
+import (
+	"context"
+	"io"
+	"time"
+)
+
+// Sink takes batches in. Consume returns nil when the batch is accepted in memory, and then owns it: b.Done is called
+// once its effects are stored. On an error the batch is not taken and Done is never called; an error with code
+// CodeFull asks the source to come back later.
+type Sink interface {
+	Consume(ctx context.Context, b Batch) error
+}
+
+// Source reads telemetry from somewhere and feeds it to next until ctx ends. It returns once drained: nothing that it read
+// is left unhanded.
+type Source interface {
+	Run(ctx context.Context, next Sink) error
+}
+
+// Scorer judges a trace at once and does not teach: asking twice gives the same answer.
+type Scorer interface {
+	Score(ctx context.Context, t Trace) (Verdict, error)
+}
+
+// Screener is the statistical tier: it sees every span. Observe and Advance are called by one goroutine at a time; Score may
+// run beside them.
+type Screener interface {
+	// Observe takes spans into their series' open windows. A baseline learns from a window when it closes calm.
+	Observe(spans []Span)
+	// Advance closes the windows that ended before the watermark and returns what they show.
+	Advance(watermark time.Time) []Finding
+	// Score compares a trace with the baselines and changes nothing. It returns at most one finding a detector, the ones that
+	// are still learning among them.
+	Score(t *Trace) []Finding
+}
+
+// Detector owns one anomaly type in complete traces.
+type Detector interface {
+	// Name is short and stable: it appears in contributions, metrics and the docs.
+	Name() string
+	// Score never changes state and may be called concurrently with itself and with Learn.
+	Score(ctx context.Context, o Observation) ([]Finding, error)
+	// Learn is called by the engine, in event-time order, for what it holds to be normal.
+	Learn(ctx context.Context, o Observation) error
+}
+
+// Observation is a complete trace as detectors see it: redacted, its texts in chunks, embedded where possible.
+type Observation struct {
+	Trace *Trace
+	Texts []Text
+	// Memory is where the vectors of Texts can be compared; nil when the texts could not be embedded.
+	Memory Memory
+	Model  Model
+}
+
+// Text is a chunk of text of a span. Vector is nil when it was not embedded.
+type Text struct {
+	Span      int      // index into Trace.Spans
+	Kind      TextKind // where it came from
+	Text      string   // redacted
+	Chunk     int      // position of the chunk in its text, from 0
+	Vector    []float32
+	Sensitive []Sensitive // findings in the whole original text, on its first chunk only
+}
+
+// Snapshotter writes its state and reads it back: after Restore it answers exactly as before Snapshot.
+type Snapshotter interface {
+	Snapshot(w io.Writer) error
+	Restore(r io.Reader) error
+}
+
+// Embedder turns texts into vectors of unit length, one a text, in order. A text without any usable token has the zero vector.
+// It may be called concurrently and keeps no reference to texts. A failing call returns no vectors at all.
+type Embedder interface {
+	Embed(ctx context.Context, texts []string) ([][]float32, error)
+	Model() Model
+}
+
+// Memory remembers vectors. Implementations are safe for concurrent use; a dimension that differs from the collection's is
+// an error with CodeInvalid.
+type Memory interface {
+	Remember(ctx context.Context, items []Memo) error
+	// Nearest returns up to q.K neighbors, most similar first; none when the collection does not exist.
+	Nearest(ctx context.Context, q Query) ([]Neighbor, error)
+	// Forget deletes what passes the filter and says how many.
+	Forget(ctx context.Context, f Filter) (int, error)
+}
+
+// Redactor replaces sensitive data in a text by typed placeholders and says what it replaced. It is pure and concurrent.
+type Redactor interface {
+	Redact(text string) (string, []Sensitive)
+}
+
+// Explainer writes the note of an incident from its evidence and nothing else. It returns an explanation even when the
+// language model fails, then with Fallback set; an error means that not even the deterministic note could be written.
+type Explainer interface {
+	Explain(ctx context.Context, in Incident, ev Evidence) (Explanation, error)
+}
+
+// Notifier delivers one alert. An error that is not Permanent may be retried; a.ID stays the same.
+type Notifier interface {
+	Notify(ctx context.Context, a Alert) error
+}
+
+// Journal is where the pipeline writes what it found. Record is one transaction: all or nothing.
+type Journal interface {
+	Record(ctx context.Context, e Entry) error
+	// ActiveIncidents returns incidents that are not resolved, and those resolved at or after since (for re-raise).
+	ActiveIncidents(ctx context.Context, since time.Time) ([]Incident, error)
+}
+
+// Entry is a set of changes that belong together. Saving an anomaly or incident with a known id replaces it.
+type Entry struct {
+	Anomalies []Anomaly
+	Incidents []Incident
+}
+
+// MarkerLog keeps change markers. Adding a marker with a known id changes nothing.
+type MarkerLog interface {
+	AddMarkers(ctx context.Context, markers []ChangeMarker) error
+	// Markers returns those with from <= At < to, oldest first.
+	Markers(ctx context.Context, from, to time.Time) ([]ChangeMarker, error)
+}
+
+// SnapshotStore keeps the latest snapshot under each name. Load returns CodeNotFound when there is none.
+type SnapshotStore interface {
+	SaveSnapshot(ctx context.Context, name string, at time.Time, data []byte) error
+	LoadSnapshot(ctx context.Context, name string) (data []byte, at time.Time, err error)
+}
+
+// Backlog keeps flagged traces that wait for the semantic tier when its queue is full, oldest first.
+type Backlog interface {
+	Defer(ctx context.Context, t Deferred) error
+	// NextDeferred returns up to n waiting traces without removing them.
+	NextDeferred(ctx context.Context, n int) ([]Deferred, error)
+	FinishDeferred(ctx context.Context, ids []TraceID) error
+}
+
+// Deferred is a flagged trace, already redacted, with what screening said of it.
+type Deferred struct {
+	Trace    Trace     `json:"trace"`
+	Findings []Finding `json:"findings"`
+}

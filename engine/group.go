@@ -1,0 +1,489 @@
+package engine
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unique"
+)
+
+// grouper turns anomalies into few incidents. Anomalies of one type about one subject share a fingerprint and form a group; a
+// group with enough abnormal traces becomes an incident, unless what it shows is a symptom of another one. It is guarded by
+// its owner.
+type grouper struct {
+	cfg      IncidentConfig
+	severity SeverityConfig
+	digests  *digests
+	groups   map[string]*group   // active, by each fingerprint they answer to
+	resolved map[string]Incident // by fingerprint, for re-raise
+}
+
+// group is a candidate until opened, then an active incident.
+type group struct {
+	incident     Incident
+	fingerprints []string // its own first, then those of the symptoms it took in
+	opened       bool
+	ready        time.Time // event time at which it had enough support; zero before
+	traces       map[TraceID]struct{}
+	order        []TraceID // of traces, oldest first
+	changes      map[string]Change
+	pending      []Anomaly // of a candidate, to be given their incident once it opens
+	example      *Example  // of its strongest anomaly
+	nearest      *Example  // the normal example beside it
+	gathered     int       // anomalies when evidence was last gathered
+}
+
+// Bounds of what a group keeps and an incident shows.
+const (
+	maxPending     = 256
+	maxShownTraces = 32
+	maxChanges     = 8
+	maxTimeline    = 200
+)
+
+func newGrouper(cfg IncidentConfig, severity SeverityConfig, d *digests) *grouper {
+	return &grouper{cfg: cfg, severity: severity, digests: d, groups: make(map[string]*group), resolved: make(map[string]Incident)}
+}
+
+// restore takes up incidents that an earlier run left behind.
+func (g *grouper) restore(incidents []Incident) {
+	for _, in := range incidents {
+		if in.Status == StatusResolved {
+			g.resolved[in.Fingerprint] = in
+			continue
+		}
+		x := g.newGroup(in.Fingerprint)
+		x.incident, x.opened, x.gathered = in, true, in.Anomalies
+		for _, id := range in.Traces {
+			g.addTrace(x, id)
+		}
+	}
+}
+
+func fingerprint(t AnomalyType, s Subject) string {
+	return string(t) + "|" + s.Kind + ":" + s.Value
+}
+
+// incidentID is a function of what the incident is and when it began, so that what is processed again after a crash becomes
+// the same incident.
+func incidentID(fingerprint string, onset time.Time) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s|%d", fingerprint, onset.UnixNano()))
+	return "inc-" + hex.EncodeToString(sum[:6])
+}
+
+func (g *grouper) newGroup(fp string) *group {
+	x := &group{fingerprints: []string{fp}, traces: make(map[TraceID]struct{}), changes: make(map[string]Change)}
+	g.groups[fp] = x
+	return x
+}
+
+// add takes an anomaly into its group and, when the group is an incident, stamps it with the incident's id.
+func (g *grouper) add(a *Anomaly) *group {
+	fp := fingerprint(a.Type, a.Subject)
+	x, ok := g.groups[fp]
+	if ok && !x.opened && a.At.Sub(x.incident.LastSeen) > g.cfg.GroupGap {
+		g.remove(x)
+		ok = false
+	}
+	if !ok {
+		if len(g.groups) >= g.cfg.MaxActive {
+			g.evictCandidate()
+		}
+		x = g.newGroup(fp)
+		x.incident = Incident{
+			Fingerprint: fp, Type: a.Type, Subject: a.Subject, Status: StatusOpen, Onset: a.onset(), LastSeen: a.At, Alpha: a.Alpha,
+		}
+	}
+	in := &x.incident
+	for _, id := range a.Traces {
+		g.addTrace(x, id)
+	}
+	if !a.TraceID.IsZero() {
+		g.addTrace(x, a.TraceID)
+	}
+	if at := a.onset(); at.Before(in.Onset) && in.Onset.Sub(at) <= g.cfg.GroupGap {
+		in.Onset = at
+	}
+	if a.At.After(in.LastSeen) {
+		in.LastSeen = a.At
+	}
+	in.Anomalies++
+	if !slices.Contains(in.Services, a.Service) {
+		in.Services = append(in.Services, a.Service)
+		slices.Sort(in.Services)
+	}
+	if a.Type == in.Type && (a.Score >= in.Score || in.Effect == Effect{}) {
+		in.Score, in.Effect = a.Score, a.Effect
+		if a.Excerpt != "" {
+			x.example = &Example{TraceID: a.TraceID, SpanID: a.SpanID, Text: a.Excerpt}
+			x.nearest = nil
+			if n := a.Nearest; n != nil {
+				x.nearest = &Example{Text: n.Memo.Text, Similarity: n.Similarity, Source: cmp.Or(n.Memo.Family, n.Memo.Source)}
+			}
+		}
+	}
+	x.note(a)
+	if x.opened {
+		a.IncidentID = in.ID
+		g.refresh(x)
+	} else if len(x.pending) < maxPending {
+		x.pending = append(x.pending, *a)
+	}
+	return x
+}
+
+func (a *Anomaly) onset() time.Time { return a.At.Add(-a.Window) }
+
+func (g *grouper) addTrace(x *group, id TraceID) {
+	if _, have := x.traces[id]; have {
+		return
+	}
+	if len(x.order) >= g.cfg.MaxTracesKept {
+		delete(x.traces, x.order[0])
+		x.order = x.order[1:]
+	}
+	x.traces[id] = struct{}{}
+	x.order = append(x.order, id)
+}
+
+// note keeps the strongest change that the anomaly shows, a series and quantity.
+func (x *group) note(a *Anomaly) {
+	shares := a.Shares
+	if len(shares) == 0 {
+		shares = []Contribution{{Finding: Finding{Detector: string(a.Type), Series: a.Series, Effect: a.Effect, TraceID: a.TraceID, SpanID: a.SpanID}, Score: a.Score}}
+	}
+	for _, c := range shares {
+		if c.Score <= 1 {
+			continue
+		}
+		key := c.Detector + "|" + c.Series.String()
+		have, ok := x.changes[key]
+		if !ok && len(x.changes) >= 4*maxChanges || ok && have.Effect.Ratio() >= c.Effect.Ratio() {
+			continue
+		}
+		change := Change{What: c.Detector, Series: c.Series.String(), Effect: c.Effect}
+		if !c.TraceID.IsZero() {
+			change.TraceID, change.SpanID = c.TraceID.String(), c.SpanID.String()
+		}
+		x.changes[key] = change
+	}
+}
+
+func (x *group) listChanges() []Change {
+	out := make([]Change, 0, len(x.changes))
+	for _, c := range x.changes {
+		out = append(out, c)
+	}
+	slices.SortFunc(out, func(a, b Change) int {
+		return cmp.Or(cmp.Compare(b.Effect.Ratio(), a.Effect.Ratio()), cmp.Compare(a.Series, b.Series), cmp.Compare(a.What, b.What))
+	})
+	return out[:min(len(out), maxChanges)]
+}
+
+// refresh brings the derived fields of an incident up to date.
+func (g *grouper) refresh(x *group) {
+	in := &x.incident
+	in.Traces = slices.Clone(x.order[max(0, len(x.order)-maxShownTraces):])
+	in.Users = len(g.actors(x, SubjectUser))
+	in.Severity = g.severity.Of(in.Type, in.Score, in.Effect, in.Users)
+	in.Title = title(in)
+}
+
+// actors counts the subjects of one kind among the group's traces that are remembered.
+func (g *grouper) actors(x *group, kind string) map[string]int {
+	out := make(map[string]int)
+	for id := range x.traces {
+		d, ok := g.digests.byTrace[id]
+		if !ok {
+			continue
+		}
+		for _, v := range d.values {
+			if s := v.Value(); s.Kind == kind {
+				out[s.Value]++
+			}
+		}
+	}
+	return out
+}
+
+// advance moves the grouper to the watermark: groups with enough support become incidents or join the one they are a symptom
+// of, calm incidents are resolved, stale candidates forgotten. It returns the groups whose incident changed.
+func (g *grouper) advance(watermark, now time.Time) []*group {
+	var changed []*group
+	for _, x := range g.sorted() {
+		if g.groups[x.fingerprints[0]] != x {
+			continue // taken in by one handled before it
+		}
+		in := &x.incident
+		switch {
+		case x.opened:
+			if watermark.Sub(in.LastSeen) >= g.cfg.ResolveAfter {
+				g.resolve(x, watermark, "", "calm for "+g.cfg.ResolveAfter.String())
+				changed = append(changed, x)
+			}
+		case !g.supported(x):
+			if watermark.Sub(in.LastSeen) > g.cfg.GroupGap {
+				g.remove(x)
+			}
+		default:
+			if x.ready.IsZero() {
+				x.ready = watermark
+			}
+			if watermark.Sub(x.ready) < g.settle(in.Type) {
+				continue
+			}
+			if into := g.cause(x); into != nil {
+				g.absorb(into, x)
+				if into.opened {
+					changed = append(changed, into)
+				}
+				continue
+			}
+			g.open(x, now)
+			changed = append(changed, x)
+		}
+	}
+	g.forgetResolved(watermark)
+	return changed
+}
+
+// sorted lists the active groups, causes before symptoms, so that the outcome does not depend on map order.
+func (g *grouper) sorted() []*group {
+	out := make([]*group, 0, len(g.groups))
+	for fp, x := range g.groups {
+		if x.fingerprints[0] == fp {
+			out = append(out, x)
+		}
+	}
+	slices.SortFunc(out, func(a, b *group) int {
+		return cmp.Or(cmp.Compare(rank(a.incident.Type), rank(b.incident.Type)), strings.Compare(a.fingerprints[0], b.fingerprints[0]))
+	})
+	return out
+}
+
+// settle is how long a group waits for its cause to show: symptoms wait, what is a cause by itself does not.
+func (g *grouper) settle(t AnomalyType) time.Duration {
+	if rank(t) < rank(TokenAbuse) {
+		return 0
+	}
+	return g.cfg.Settle
+}
+
+// supported reports whether the group holds enough abnormal traces, and of enough users where a topic is new.
+func (g *grouper) supported(x *group) bool {
+	if len(x.traces) < g.cfg.MinTraces {
+		return false
+	}
+	if x.incident.Type == SemanticNovelty {
+		users := g.actors(x, SubjectUser)
+		return len(users) == 0 || len(users) >= g.cfg.MinUsers
+	}
+	return true
+}
+
+// cause finds the active group that x is a symptom of, if any.
+func (g *grouper) cause(x *group) *group {
+	for _, y := range g.sorted() {
+		if y != x && (y.opened || !y.ready.IsZero()) && rank(y.incident.Type) < rank(x.incident.Type) && g.explains(y, x) {
+			return y
+		}
+	}
+	return nil
+}
+
+// explains reports whether group y accounts for group x: most of x's abnormal traces are abnormal in y too, or most of them
+// come from the one that y is about, far more than its share of traffic.
+func (g *grouper) explains(y, x *group) bool {
+	if y.incident.LastSeen.Before(x.incident.Onset.Add(-g.cfg.GroupGap)) || x.incident.LastSeen.Before(y.incident.Onset.Add(-g.cfg.GroupGap)) {
+		return false
+	}
+	if isSemantic(x.incident.Type) && rank(y.incident.Type) > rank(TokenAbuse) {
+		return false // that an answer was slow does not make a topic new
+	}
+	shared := 0
+	for id := range x.traces {
+		if _, both := y.traces[id]; both {
+			shared++
+		}
+	}
+	if 2*shared >= len(x.traces) {
+		return true
+	}
+	switch y.incident.Subject.Kind {
+	case SubjectUser, SubjectAPIKey, SubjectTenant:
+	default:
+		return false
+	}
+	actor := unique.Make(y.incident.Subject)
+	var of, by int
+	for id := range x.traces {
+		if d, ok := g.digests.byTrace[id]; ok {
+			of++
+			if d.has(actor) {
+				by++
+			}
+		}
+	}
+	return of > 0 && 10*by >= 6*of
+}
+
+// open makes the group an incident. Open incidents that turn out to be its symptoms are taken over.
+func (g *grouper) open(x *group, now time.Time) {
+	in := &x.incident
+	in.ID, in.DetectedAt, in.Raised = incidentID(in.Fingerprint, in.Onset), now, 1
+	event := TimelineEntry{At: in.LastSeen, Event: "raised"}
+	if earlier, again := g.resolved[in.Fingerprint]; again {
+		delete(g.resolved, in.Fingerprint)
+		in.ID, in.Raised, in.Timeline, in.Onset = earlier.ID, earlier.Raised+1, earlier.Timeline, earlier.Onset
+		in.Anomalies += earlier.Anomalies
+		event.Event = "raised again"
+	}
+	for _, y := range g.sorted() {
+		if y == x || !y.opened || rank(y.incident.Type) <= rank(in.Type) || !g.explains(x, y) {
+			continue
+		}
+		if event.Event == "raised" {
+			in.ID, in.DetectedAt, in.Raised, in.Timeline = y.incident.ID, y.incident.DetectedAt, y.incident.Raised, y.incident.Timeline
+			event = TimelineEntry{At: in.LastSeen, Event: "reclassified", Note: fmt.Sprintf("from %s to %s", y.incident.Type, in.Type)}
+			in.Status = y.incident.Status
+		}
+		g.absorb(x, y)
+	}
+	x.opened = true
+	in.Timeline = appendEvent(in.Timeline, event)
+	for i := range x.pending {
+		x.pending[i].IncidentID = in.ID
+	}
+	g.refresh(x)
+}
+
+func appendEvent(list []TimelineEntry, e TimelineEntry) []TimelineEntry {
+	if len(list) >= maxTimeline {
+		return list
+	}
+	return append(list, e)
+}
+
+// absorb merges the symptom x into y, which answers to x's fingerprints from now on.
+func (g *grouper) absorb(y, x *group) {
+	in := &y.incident
+	for _, t := range append([]AnomalyType{x.incident.Type}, x.incident.Also...) {
+		if t != in.Type && !slices.Contains(in.Also, t) {
+			in.Also = append(in.Also, t)
+		}
+	}
+	for key, c := range x.changes {
+		if _, have := y.changes[key]; !have {
+			y.changes[key] = c
+		}
+	}
+	for _, a := range x.pending {
+		if len(y.pending) < maxPending {
+			y.pending = append(y.pending, a)
+		}
+	}
+	if x.incident.LastSeen.After(in.LastSeen) {
+		in.LastSeen = x.incident.LastSeen
+	}
+	in.Anomalies += x.incident.Anomalies
+	for _, fp := range x.fingerprints {
+		g.groups[fp] = y
+	}
+	y.fingerprints = append(y.fingerprints, x.fingerprints...)
+	if y.opened {
+		for i := range y.pending {
+			y.pending[i].IncidentID = in.ID
+		}
+		g.refresh(y)
+	}
+}
+
+// resolve ends an active incident and remembers it for re-raise.
+func (g *grouper) resolve(x *group, at time.Time, by, note string) {
+	in := &x.incident
+	in.Status = StatusResolved
+	in.ResolvedAt = &at
+	in.Timeline = appendEvent(in.Timeline, TimelineEntry{At: at, Event: "resolved", By: by, Note: note})
+	g.remove(x)
+	g.resolved[in.Fingerprint] = *in
+}
+
+func (g *grouper) remove(x *group) {
+	for _, fp := range x.fingerprints {
+		delete(g.groups, fp)
+	}
+}
+
+func (g *grouper) forgetResolved(watermark time.Time) {
+	for fp, in := range g.resolved {
+		if watermark.Sub(*in.ResolvedAt) > g.cfg.ReraiseWithin {
+			delete(g.resolved, fp)
+		}
+	}
+}
+
+// evictCandidate makes room for a new group by forgetting the candidate that was seen longest ago.
+func (g *grouper) evictCandidate() {
+	var oldest *group
+	for _, x := range g.groups {
+		if !x.opened && (oldest == nil || x.incident.LastSeen.Before(oldest.incident.LastSeen)) {
+			oldest = x
+		}
+	}
+	if oldest != nil {
+		g.remove(oldest)
+	}
+}
+
+// find returns the active group of an incident.
+func (g *grouper) find(id string) *group {
+	for _, x := range g.groups {
+		if x.opened && x.incident.ID == id {
+			return x
+		}
+	}
+	return nil
+}
+
+// title says in one line what is wrong with whom.
+func title(in *Incident) string {
+	where := strings.Join(in.Services[:min(3, len(in.Services))], ", ")
+	if more := len(in.Services) - 3; more > 0 {
+		where += fmt.Sprintf(" and %d more", more)
+	}
+	who := in.Subject.Kind + " " + in.Subject.Value
+	times := ""
+	if r := in.Effect.Ratio(); r >= 1.05 {
+		times = fmt.Sprintf(" %.1f times", r)
+	}
+	switch in.Type {
+	case LatencySpike:
+		return fmt.Sprintf("Latency of %s rose%s", where, times)
+	case ErrorRate:
+		return fmt.Sprintf("Errors of %s in %s", who, where)
+	case TokenAbuse:
+		return fmt.Sprintf("Token use of %s in %s rose%s", who, where, times)
+	case CostOverrun:
+		return fmt.Sprintf("Cost of %s rose%s", where, times)
+	case Traffic:
+		if in.Effect.Current < in.Effect.Baseline {
+			return fmt.Sprintf("Traffic of %s fell away", where)
+		}
+		return fmt.Sprintf("Traffic of %s rose%s", where, times)
+	case Jailbreak:
+		return fmt.Sprintf("Jailbreak attempts by %s against %s", who, where)
+	case PromptInjection:
+		return fmt.Sprintf("Prompt injection in what %s reads", where)
+	case AgentTrajectory:
+		return fmt.Sprintf("Agent %s of %s runs in loops", in.Subject.Value, where)
+	case SemanticNovelty:
+		return fmt.Sprintf("Users ask %s about something new", where)
+	case ModelRegression:
+		return fmt.Sprintf("%s is worse than its predecessor in %s", who, where)
+	}
+	return fmt.Sprintf("%s in %s", strings.ReplaceAll(string(in.Type), "_", " "), where)
+}

@@ -1,0 +1,80 @@
+package screen
+
+import (
+	"fmt"
+	"time"
+)
+
+// Config bounds the tier and states from which size on a deviation matters.
+type Config struct {
+	Window      time.Duration `yaml:"window"`       // length of a window in event time
+	MaxSeries   int           `yaml:"max_series"`   // baselines kept; the least recently used goes first
+	MaxServices int           `yaml:"max_services"` // services with traffic, cost and users
+	MaxUsers    int           `yaml:"max_users"`    // heavy users followed, a service
+	MinSamples  int           `yaml:"min_samples"`  // spans that a baseline needs before it speaks
+	MinWindows  int           `yaml:"min_windows"`  // windows that a rate needs before it speaks
+	HalfLife    time.Duration `yaml:"half_life"`    // event time after which what was learnt weighs half
+	AdoptAfter  time.Duration `yaml:"adopt_after"`  // a new level that lasts this long is learnt
+
+	LatencyRatio  float64       `yaml:"latency_ratio"`  // least factor over the baseline
+	LatencyExcess time.Duration `yaml:"latency_excess"` // and least excess over it
+	ErrorExcess   float64       `yaml:"error_excess"`   // least excess of the error proportion, in (0, 1]
+	TokenRatio    float64       `yaml:"token_ratio"`    // least factor of a trace's or user's tokens
+	TokenExcess   int           `yaml:"token_excess"`   // and least excess
+	CostRatio     float64       `yaml:"cost_ratio"`
+	// TrafficRatio is the least factor by which traffic rises or falls. A rise alone harms nobody, so it is high.
+	TrafficRatio    float64 `yaml:"traffic_ratio"`
+	RegressionRatio float64 `yaml:"regression_ratio"` // least factor of one version's median over the other's
+}
+
+// DefaultConfig is what serve uses without a configuration file.
+func DefaultConfig() Config {
+	return Config{
+		Window:          5 * time.Minute,
+		MaxSeries:       10_000,
+		MaxServices:     256,
+		MaxUsers:        512,
+		MinSamples:      30,
+		MinWindows:      24,
+		HalfLife:        72 * time.Hour,
+		AdoptAfter:      12 * time.Hour,
+		LatencyRatio:    1.5,
+		LatencyExcess:   50 * time.Millisecond,
+		ErrorExcess:     0.1,
+		TokenRatio:      3,
+		TokenExcess:     1_000,
+		CostRatio:       3,
+		TrafficRatio:    6,
+		RegressionRatio: 1.3,
+	}
+}
+
+// Validate names the first setting that makes no sense.
+func (c Config) Validate() error {
+	for _, p := range []struct {
+		name         string
+		value, least float64
+	}{
+		{"window", c.Window.Seconds(), 1},
+		{"max_series", float64(c.MaxSeries), 1},
+		{"max_services", float64(c.MaxServices), 1},
+		{"max_users", float64(c.MaxUsers), 1},
+		{"min_samples", float64(c.MinSamples), 2},
+		{"min_windows", float64(c.MinWindows), 1},
+		{"half_life", c.HalfLife.Hours(), 1},
+		{"adopt_after", c.AdoptAfter.Seconds(), 0},
+		{"latency_ratio", c.LatencyRatio, 1},
+		{"latency_excess", c.LatencyExcess.Seconds(), 0},
+		{"error_excess", c.ErrorExcess, 0},
+		{"token_ratio", c.TokenRatio, 1},
+		{"token_excess", float64(c.TokenExcess), 0},
+		{"cost_ratio", c.CostRatio, 1},
+		{"traffic_ratio", c.TrafficRatio, 1},
+		{"regression_ratio", c.RegressionRatio, 1},
+	} {
+		if !(p.value >= p.least) {
+			return fmt.Errorf("screen: %s must be at least %v, is %v", p.name, p.least, p.value)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,163 @@
+package screen
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/llm-sentinel/llm-sentinel/engine"
+	"github.com/llm-sentinel/llm-sentinel/statistical"
+)
+
+// conspicuous is the p-value below which a span counts as abnormal when evidence is gathered.
+const conspicuous = 0.02
+
+// latencyOfWindow tests whether more of the latencies than chance allows lie in the upper quarter or twentieth of the
+// baseline, over one window and over longer horizons. Counting exceedances instead of adding up sizes keeps one very slow
+// request from standing for many.
+func (s *Screen) latencyOfWindow(x *series, w *window) (engine.Finding, bool) {
+	base, known := best(x.base.Latency, s.pool(x.key).Latency)
+	t := tally{Start: w.Start, Points: len(w.Latency), Spans: w.Spans, Failed: w.Failed}
+	if known {
+		for _, p := range w.Latency {
+			upper := base.UpperP(p.Seconds)
+			if upper < 0.25 {
+				t.Above25++
+			}
+			if upper < 0.05 {
+				t.Above05++
+				if len(t.Slow) < maxTraces/len(horizons) {
+					t.Slow = append(t.Slow, p)
+				}
+			}
+		}
+	}
+	x.timeline.close(t, s.cfg.Window)
+	f := engine.Finding{
+		Type: engine.LatencySpike, Detector: "latency", At: w.Start.Add(s.cfg.Window), Window: s.cfg.Window, Series: x.key,
+		Subject: engine.Subject{Kind: engine.SubjectService, Value: x.key.Service}, P: 1, Learning: !known,
+	}
+	if !known || len(w.Latency) == 0 {
+		return f, known
+	}
+	var slow []point
+	for _, n := range horizons {
+		sum := x.timeline.over(n, s.cfg.Window)
+		if sum.Points < 3 {
+			continue
+		}
+		p := min(statistical.BinomialUpperP(sum.Above25, sum.Points, 0.25), statistical.BinomialUpperP(sum.Above05, sum.Points, 0.05))
+		if p < f.P {
+			f.P, f.Window, slow = p, f.At.Sub(sum.Start), sum.Slow
+		}
+	}
+	f.P = min(1, f.P*float64(2*len(horizons))) // as many looks
+	values := make([]float64, len(w.Latency))
+	for i, p := range w.Latency {
+		values[i] = p.Seconds
+	}
+	f.Effect = largerEffect(values, base)
+	f.Material = s.slower(f.Effect)
+	for _, p := range slow {
+		f.Traces = appendTrace(f.Traces, p.Trace)
+	}
+	f.Reason = fmt.Sprintf("%s takes %s, normally %s", x.key, seconds(f.Effect.Current), seconds(f.Effect.Baseline))
+	return f, true
+}
+
+// largerEffect compares the median and the upper quartile with the baseline's and returns the one that moved more: a slow
+// minority moves only the quartile.
+func largerEffect(values []float64, base *statistical.Quantity) engine.Effect {
+	slices.Sort(values)
+	var out engine.Effect
+	for _, q := range []float64{0.5, 0.75} {
+		e := engine.Effect{Baseline: base.Quantile(q), Current: values[int(q*float64(len(values)-1)+0.5)], Unit: "s"}
+		if out.Unit == "" || e.Ratio() > out.Ratio() {
+			out = e
+		}
+	}
+	return out
+}
+
+func (s *Screen) slower(e engine.Effect) bool {
+	return e.Ratio() >= s.cfg.LatencyRatio && e.Current-e.Baseline >= s.cfg.LatencyExcess.Seconds()
+}
+
+// latencyOfTrace compares each span of a trace with its series.
+func (s *Screen) latencyOfTrace(t *engine.Trace) (engine.Finding, bool) {
+	return s.worstSpan(t, engine.Finding{Type: engine.LatencySpike, Detector: "latency"}, func(span *engine.Span, own, pool *baseline) (float64, engine.Effect, bool, bool) {
+		if span.Failed {
+			return 1, engine.Effect{}, false, false
+		}
+		base, known := best(own.Latency, pool.Latency)
+		if !known {
+			return 1, engine.Effect{}, false, true
+		}
+		x := span.Duration().Seconds()
+		e := engine.Effect{Baseline: base.Median(), Current: x, Unit: "s"}
+		return base.UpperP(x), e, s.slower(e), false
+	}, func(span *engine.Span, e engine.Effect) string {
+		return fmt.Sprintf("%s took %s, normally %s", span.Name, seconds(e.Current), seconds(e.Baseline))
+	})
+}
+
+// worstSpan scores every span that applies and combines the p-values of those whose effect matters. Spans that say learning
+// make the finding a learning one only when no other span is known.
+func (s *Screen) worstSpan(
+	t *engine.Trace, f engine.Finding,
+	score func(span *engine.Span, own, pool *baseline) (p float64, e engine.Effect, material, learning bool),
+	reason func(span *engine.Span, e engine.Effect) string,
+) (engine.Finding, bool) {
+	f.At, f.TraceID, f.P = t.End(), t.ID, 1
+	var ps []float64
+	worst, worstP, learning := -1, 2.0, false
+	var worstEffect engine.Effect
+	for i := range t.Spans {
+		span := &t.Spans[i]
+		own, pool := s.baselines(span)
+		p, e, material, young := score(span, own, pool)
+		if young {
+			learning = true
+			continue
+		}
+		if e.Unit == "" {
+			continue
+		}
+		if !material {
+			p = 1
+		} else if p < conspicuous && len(f.Spans) < maxTraces {
+			f.Spans = append(f.Spans, span.SpanID)
+		}
+		ps = append(ps, p)
+		if p < worstP || p == worstP && e.Ratio() > worstEffect.Ratio() {
+			worst, worstP, worstEffect = i, p, e
+			f.Material = material
+		}
+	}
+	if worst < 0 {
+		f.Learning = learning
+		return f, learning
+	}
+	span := &t.Spans[worst]
+	f.P = statistical.Cauchy(ps, nil)
+	f.Effect, f.SpanID, f.Series = worstEffect, span.SpanID, span.Series()
+	f.Reason = reason(span, worstEffect)
+	return f, true
+}
+
+// seconds renders a duration in seconds for a reader.
+func seconds(x float64) string {
+	if math.IsNaN(x) || math.IsInf(x, 0) {
+		return "an unknown time"
+	}
+	d := time.Duration(x * float64(time.Second))
+	switch {
+	case d >= 10*time.Second:
+		return d.Round(time.Second).String()
+	case d >= time.Second:
+		return d.Round(10 * time.Millisecond).String()
+	}
+	return cmp.Or(d.Round(time.Millisecond), d.Round(time.Microsecond)).String()
+}

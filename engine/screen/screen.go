@@ -1,0 +1,316 @@
+package screen
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/llm-sentinel/llm-sentinel/engine"
+	"github.com/llm-sentinel/llm-sentinel/statistical"
+)
+
+// Screen implements engine.Screener, engine.Snapshotter and engine.LearningReporter.
+type Screen struct {
+	cfg     Config
+	evicted *prometheus.CounterVec
+	late    prometheus.Counter
+	live    *prometheus.GaugeVec
+
+	mu          sync.Mutex
+	series      *simplelru.LRU[engine.SeriesKey, *series]
+	pools       *simplelru.LRU[engine.SeriesKey, *baseline]
+	services    *simplelru.LRU[string, *service]
+	passedOn    passedOn
+	calibration map[string]*statistical.Conformal // of the windows' own p-values, by detector
+	closedUntil time.Time
+}
+
+// New returns a tier that has seen nothing.
+func New(cfg Config, registry prometheus.Registerer) (*Screen, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	s := &Screen{
+		cfg: cfg,
+		evicted: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "sentinel_statistical_evicted_total", Help: "Baselines forgotten to keep memory bounded, by kind."}, []string{"kind"}),
+		late: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "sentinel_statistical_late_spans_total", Help: "Spans whose window had closed before they came."}),
+		live: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "sentinel_statistical_series_items", Help: "Baselines kept, by kind."}, []string{"kind"}),
+		passedOn: passedOn{spans: make(map[spanRef]struct{})},
+	}
+	for _, c := range []prometheus.Collector{s.evicted, s.late, s.live} {
+		if err := registry.Register(c); err != nil {
+			return nil, fmt.Errorf("screen: register metrics: %w", err)
+		}
+	}
+	for _, kind := range []string{"series", "pool", "service"} {
+		s.evicted.WithLabelValues(kind)
+		s.live.WithLabelValues(kind)
+	}
+	if err := s.reset(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// reset makes the state empty.
+func (s *Screen) reset() error {
+	var err error
+	if s.series, err = simplelru.NewLRU(s.cfg.MaxSeries, func(engine.SeriesKey, *series) { s.evicted.WithLabelValues("series").Inc() }); err != nil {
+		return fmt.Errorf("screen: series: %w", err)
+	}
+	if s.pools, err = simplelru.NewLRU(s.cfg.MaxSeries, func(engine.SeriesKey, *baseline) { s.evicted.WithLabelValues("pool").Inc() }); err != nil {
+		return fmt.Errorf("screen: pools: %w", err)
+	}
+	if s.services, err = simplelru.NewLRU(s.cfg.MaxServices, func(string, *service) { s.evicted.WithLabelValues("service").Inc() }); err != nil {
+		return fmt.Errorf("screen: services: %w", err)
+	}
+	s.calibration = make(map[string]*statistical.Conformal)
+	for i, detector := range []string{"latency", "errors", "traffic", "cost"} {
+		s.calibration[detector] = statistical.NewConformal(1024, uint64(i))
+	}
+	s.closedUntil = time.Time{}
+	return nil
+}
+
+// Observe implements engine.Screener.
+func (s *Screen) Observe(spans []engine.Span) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range spans {
+		if spans[i].Failed {
+			s.passedOn.note(spans[i].TraceID, spans[i].Parent)
+		}
+	}
+	for i := range spans {
+		span := &spans[i]
+		x := s.lookUp(span.Series())
+		w := x.timeline.at(span.End, s.cfg.Window, s.closedUntil)
+		if w == nil {
+			s.late.Inc()
+			continue
+		}
+		if span.Provider != "" {
+			x.provider = span.Provider
+		}
+		x.add(w, span, !s.passedOn.has(span.TraceID, span.SpanID))
+		x.versions.add(span)
+		v, ok := s.services.Get(span.Service)
+		if !ok {
+			v = newService(s.cfg)
+			s.services.Add(span.Service, v)
+		}
+		if w := v.window(span.End, s.cfg.Window, s.closedUntil); w != nil {
+			w.add(span, s.cfg.MaxUsers)
+		}
+	}
+	s.live.WithLabelValues("series").Set(float64(s.series.Len()))
+	s.live.WithLabelValues("pool").Set(float64(s.pools.Len()))
+	s.live.WithLabelValues("service").Set(float64(s.services.Len()))
+}
+
+func (s *Screen) lookUp(k engine.SeriesKey) *series {
+	x, ok := s.series.Get(k)
+	if !ok {
+		x = &series{key: k, base: newBaseline(s.cfg)}
+		s.series.Add(k, x)
+	}
+	return x
+}
+
+func (s *Screen) pool(k engine.SeriesKey) *baseline {
+	b, ok := s.pools.Get(poolKey(k))
+	if !ok {
+		fresh := newBaseline(s.cfg)
+		b = &fresh
+		s.pools.Add(poolKey(k), b)
+	}
+	return b
+}
+
+// baselines returns what to compare a span with. Nothing is created: a span of an unknown series meets empty baselines.
+func (s *Screen) baselines(span *engine.Span) (own, pool *baseline) {
+	k := span.Series()
+	own, pool = s.empty(), s.empty()
+	if x, ok := s.series.Peek(k); ok {
+		own = &x.base
+	}
+	if b, ok := s.pools.Peek(poolKey(k)); ok {
+		pool = b
+	}
+	return own, pool
+}
+
+func (s *Screen) empty() *baseline {
+	b := newBaseline(s.cfg)
+	return &b
+}
+
+// Advance implements engine.Screener.
+func (s *Screen) Advance(watermark time.Time) []engine.Finding {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	until := watermark.Truncate(s.cfg.Window)
+	if !until.After(s.closedUntil) {
+		return nil
+	}
+	s.closedUntil = until
+	var out []engine.Finding
+	type result struct {
+		x       *series
+		w       *window
+		strange bool
+	}
+	var results []result
+	failures := make(map[time.Time][]closed) // what ended at the same time
+	for _, x := range s.series.Values() {
+		for _, w := range x.timeline.due(until, s.cfg.Window) {
+			found := s.closeWindow(x, w)
+			calm := !slices.ContainsFunc(found, strange)
+			results = append(results, result{x, w, !calm})
+			out = append(out, found...)
+			failures[w.Start] = append(failures[w.Start], closed{x, x.timeline.over(1, s.cfg.Window)})
+		}
+	}
+	for i := range out {
+		if f := &out[i]; f.Type == engine.ErrorRate && strange(*f) {
+			if x, ok := s.series.Peek(f.Series); ok {
+				blame(f, x, failures[f.At.Add(-s.cfg.Window)])
+			}
+		}
+	}
+	// Learning comes after every judgement of the moment, so that the order of series does not matter.
+	for _, r := range results {
+		s.learn(r.x, r.w, r.strange)
+	}
+	for _, name := range s.services.Keys() {
+		v, _ := s.services.Peek(name)
+		out = append(out, s.closeService(name, v, until)...)
+	}
+	sortFindings(out)
+	return out
+}
+
+// closeWindow judges one window of a series.
+func (s *Screen) closeWindow(x *series, w *window) []engine.Finding {
+	var out []engine.Finding
+	if f, ok := s.latencyOfWindow(x, w); ok {
+		out = append(out, s.calibrate(f))
+	}
+	if f, ok := s.errorsOfWindow(x, w); ok {
+		out = append(out, s.calibrate(f))
+	}
+	if f, ok := x.versions.compare(s.cfg, x.key, w.Start.Add(s.cfg.Window)); ok {
+		out = append(out, f)
+	}
+	return out
+}
+
+// calibrated is how many windows the p-values of a detector must have been seen in before they are corrected by them.
+const calibrated = 100
+
+// calibrate replaces a window's p-value by its place among the p-values of earlier calm windows of like series, where that is
+// larger: what the model of a detector leaves out, such as dependence between spans, is corrected by what it cost before.
+func (s *Screen) calibrate(f engine.Finding) engine.Finding {
+	c, ok := s.calibration[f.Detector]
+	if !ok || f.Learning {
+		return f
+	}
+	raw := statistical.Score(f.P, 0.1) // minus the decimal logarithm
+	if c.Len() >= calibrated {
+		f.P = max(f.P, c.UpperP(raw))
+	}
+	if !strange(f) {
+		c.Add(raw)
+	}
+	return f
+}
+
+func (s *Screen) learn(x *series, w *window, strange bool) {
+	end := w.Start.Add(s.cfg.Window)
+	if strange {
+		if x.strange.IsZero() {
+			x.strange = end
+		}
+		if end.Sub(x.strange) < s.cfg.AdoptAfter {
+			return
+		}
+	}
+	x.strange = time.Time{}
+	x.base.learn(w)
+	s.pool(x.key).learn(w)
+}
+
+func (s *Screen) closeService(name string, v *service, until time.Time) []engine.Finding {
+	var due []*serviceWindow
+	for n, w := range v.Open {
+		if !w.Start.Add(s.cfg.Window).After(until) {
+			due = append(due, w)
+			delete(v.Open, n)
+		}
+	}
+	// A window without any span is a window with no requests. Long silence is told once, not for every window of it.
+	const mostSilent = 12
+	if !v.Last.IsZero() {
+		for n, start := 0, v.Last; n < mostSilent && start.Before(until); n, start = n+1, start.Add(s.cfg.Window) {
+			if !slices.ContainsFunc(due, func(w *serviceWindow) bool { return w.Start.Equal(start) }) {
+				due = append(due, &serviceWindow{Start: start})
+			}
+		}
+	}
+	slices.SortFunc(due, func(a, b *serviceWindow) int { return a.Start.Compare(b.Start) })
+	var out []engine.Finding
+	for _, w := range due {
+		for _, f := range v.close(s.cfg, name, w) {
+			out = append(out, s.calibrate(f))
+		}
+	}
+	if len(due) > 0 {
+		v.Last = until
+	}
+	return out
+}
+
+// Score implements engine.Screener.
+func (s *Screen) Score(t *engine.Trace) []engine.Finding {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []engine.Finding
+	for _, score := range []func(*engine.Trace) (engine.Finding, bool){s.latencyOfTrace, s.errorsOfTrace, s.tokensOfTrace} {
+		if f, ok := score(t); ok {
+			if f.Subject.Kind == "" {
+				f.Subject = engine.Subject{Kind: engine.SubjectService, Value: t.Lead().Service}
+			}
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// States implements engine.LearningReporter, a line a series, the busiest first.
+func (s *Screen) States() []engine.LearningState {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]engine.LearningState, 0, s.series.Len())
+	for _, x := range s.series.Values() {
+		q := x.base.Latency
+		st := engine.LearningState{
+			Series: x.key, Detector: "latency", Learning: q.Learning(), Seen: q.Seen(), Needed: uint64(s.cfg.MinSamples),
+		}
+		if !st.Learning {
+			st.Baseline = engine.Effect{Baseline: q.Median(), Current: q.Level(), Unit: "s"}
+		}
+		out = append(out, st)
+	}
+	slices.SortFunc(out, func(a, b engine.LearningState) int {
+		return cmp.Or(cmp.Compare(b.Seen, a.Seen), cmp.Compare(a.Series.String(), b.Series.String()))
+	})
+	return out
+}

@@ -1,0 +1,221 @@
+package screen
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/llm-sentinel/llm-sentinel/engine"
+	"github.com/llm-sentinel/llm-sentinel/statistical"
+)
+
+// service is what is followed of a whole service: its traffic, its cost, and who uses it how much.
+type service struct {
+	Requests *statistical.Rate         // root spans a window
+	Cost     *statistical.Quantity     // a window
+	Spend    *statistical.Quantity     // tokens of one user in one window, over all users
+	Past     *statistical.HeavyHitters // tokens by user
+	Active   *statistical.HeavyHitters // windows in which a user was active
+	Open     map[int64]*serviceWindow
+	Last     time.Time // end of the latest closed window
+}
+
+// serviceWindow is one open window of a service.
+type serviceWindow struct {
+	Start    time.Time
+	Requests int
+	Cost     float64
+	Traces   []engine.TraceID
+	Costly   []costly
+	Users    map[engine.Subject]*spending
+	Others   int // spans of users beyond the bound
+}
+
+type costly struct {
+	Trace engine.TraceID
+	Cost  float64
+}
+
+type spending struct {
+	Tokens float64
+	Calls  int
+	Traces []engine.TraceID
+}
+
+func newService(cfg Config) *service {
+	return &service{
+		Requests: statistical.NewRate(statistical.RateConfig{Window: cfg.Window, HalfLife: cfg.HalfLife, MinWindows: cfg.MinWindows}),
+		Cost:     statistical.NewQuantity(statistical.QuantityConfig{HalfLife: cfg.HalfLife, MinCount: cfg.MinWindows}),
+		Spend:    statistical.NewQuantity(statistical.QuantityConfig{HalfLife: cfg.HalfLife, MinCount: 4 * cfg.MinSamples}),
+		Past:     statistical.NewHeavyHitters(statistical.HeavyHittersConfig{Capacity: cfg.MaxUsers, HalfLife: cfg.HalfLife}),
+		Active:   statistical.NewHeavyHitters(statistical.HeavyHittersConfig{Capacity: cfg.MaxUsers, HalfLife: cfg.HalfLife}),
+		Open:     make(map[int64]*serviceWindow, 2),
+	}
+}
+
+func (v *service) window(t time.Time, length time.Duration, closedUntil time.Time) *serviceWindow {
+	n := t.UnixNano() / int64(length)
+	if w, ok := v.Open[n]; ok {
+		return w
+	}
+	start := time.Unix(0, n*int64(length)).UTC()
+	if !start.Add(length).After(closedUntil) {
+		return nil
+	}
+	w := &serviceWindow{Start: start, Users: make(map[engine.Subject]*spending)}
+	v.Open[n] = w
+	return w
+}
+
+func (w *serviceWindow) add(s *engine.Span, maxUsers int) {
+	if s.Parent.IsZero() {
+		w.Requests++
+		w.Traces = appendTrace(w.Traces, s.TraceID)
+	}
+	if c := s.Usage.Cost; c > 0 {
+		w.Cost += c
+		w.Costly = append(w.Costly, costly{s.TraceID, c})
+		if len(w.Costly) > 4*maxTraces {
+			w.Costly = dearest(w.Costly)
+		}
+	}
+	tokens := s.Usage.Total()
+	if tokens == 0 || !s.Operation.IsModelCall() {
+		return
+	}
+	who := spender(s)
+	if who.Kind == engine.SubjectService {
+		return
+	}
+	u, ok := w.Users[who]
+	if !ok {
+		if len(w.Users) >= maxUsers {
+			w.Others++
+			return
+		}
+		u = &spending{}
+		w.Users[who] = u
+	}
+	u.Tokens += float64(tokens)
+	u.Calls++
+	u.Traces = appendTrace(u.Traces, s.TraceID)
+}
+
+func dearest(list []costly) []costly {
+	slices.SortStableFunc(list, func(a, b costly) int { return cmp.Compare(b.Cost, a.Cost) })
+	return list[:min(len(list), maxTraces)]
+}
+
+// close judges the window and, where it was calm, learns from it.
+func (v *service) close(cfg Config, name string, w *serviceWindow) []engine.Finding {
+	out := []engine.Finding{v.traffic(cfg, name, w), v.cost(cfg, name, w)}
+	users := v.users(cfg, name, w)
+	out = append(out, users...)
+	if !strange(out[0]) {
+		v.Requests.Add(w.Start, w.Requests)
+	}
+	if !strange(out[1]) && w.Cost > 0 {
+		v.Cost.Add(w.Start, w.Cost)
+	}
+	heavy := make(map[engine.Subject]bool)
+	for _, f := range users {
+		heavy[f.Subject] = strange(f)
+	}
+	for _, who := range w.spenders() {
+		if u := w.Users[who]; !heavy[who] {
+			v.Spend.Add(w.Start, u.Tokens)
+			v.Past.Add(w.Start, userKey(who), u.Tokens)
+			v.Active.Add(w.Start, userKey(who), 1)
+		}
+	}
+	return out
+}
+
+// spenders lists the users of the window in a stable order.
+func (w *serviceWindow) spenders() []engine.Subject {
+	out := make([]engine.Subject, 0, len(w.Users))
+	for who := range w.Users {
+		out = append(out, who)
+	}
+	slices.SortFunc(out, func(a, b engine.Subject) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Value, b.Value))
+	})
+	return out
+}
+
+func userKey(s engine.Subject) string { return s.Kind + "|" + s.Value }
+
+func (v *service) finding(cfg Config, t engine.AnomalyType, detector, name string, w *serviceWindow) engine.Finding {
+	return engine.Finding{
+		Type: t, Detector: detector, At: w.Start.Add(cfg.Window), Window: cfg.Window, P: 1,
+		Series: engine.SeriesKey{Service: name}, Subject: engine.Subject{Kind: engine.SubjectService, Value: name},
+	}
+}
+
+// traffic compares the number of requests with what the hour of day leads to expect, upwards and downwards.
+func (v *service) traffic(cfg Config, name string, w *serviceWindow) engine.Finding {
+	f := v.finding(cfg, engine.Traffic, "traffic", name, w)
+	if f.Learning = v.Requests.Learning(); f.Learning {
+		return f
+	}
+	expected := v.Requests.Expected(w.Start)
+	f.Effect = engine.Effect{Baseline: expected, Current: float64(w.Requests), Unit: "requests"}
+	f.P = min(1, 2*min(v.Requests.UpperP(w.Start, w.Requests), v.Requests.LowerP(w.Start, w.Requests)))
+	f.Material = f.Effect.Current >= cfg.TrafficRatio*expected || f.Effect.Current*cfg.TrafficRatio <= expected
+	f.Traces = w.Traces
+	f.Reason = fmt.Sprintf("%d requests to %s in %s, normally %.1f", w.Requests, name, cfg.Window, expected)
+	return f
+}
+
+func (v *service) cost(cfg Config, name string, w *serviceWindow) engine.Finding {
+	f := v.finding(cfg, engine.CostOverrun, "cost", name, w)
+	if f.Learning = v.Cost.Learning(); f.Learning || w.Cost == 0 {
+		return f
+	}
+	f.Effect = engine.Effect{Baseline: v.Cost.Median(), Current: w.Cost, Unit: "cost"}
+	f.P = v.Cost.UpperP(w.Cost)
+	f.Material = f.Effect.Ratio() >= cfg.CostRatio
+	for _, c := range dearest(w.Costly) {
+		f.Traces = appendTrace(f.Traces, c.Trace)
+	}
+	f.Reason = fmt.Sprintf("%s cost %.2f in %s, normally %.2f", name, w.Cost, cfg.Window, f.Effect.Baseline)
+	return f
+}
+
+// users compares what each user spent with what users spend in a window and with the user's own past. Both must stand out.
+func (v *service) users(cfg Config, name string, w *serviceWindow) []engine.Finding {
+	if v.Spend.Learning() {
+		return nil
+	}
+	var out []engine.Finding
+	for _, who := range w.spenders() {
+		u := w.Users[who]
+		p := min(1, v.Spend.UpperP(u.Tokens)*float64(len(w.Users)))
+		if p > 0.05 {
+			continue
+		}
+		f := v.finding(cfg, engine.TokenAbuse, "heavy_users", name, w)
+		f.Subject, f.P, f.Traces = who, p, u.Traces
+		normal := v.Spend.Median()
+		if past, known := v.Past.Get(userKey(who)); known {
+			if windows, _ := v.Active.Get(userKey(who)); windows.Amount >= 2 {
+				normal = max(normal, past.Amount/windows.Amount)
+			}
+		}
+		f.Effect = engine.Effect{Baseline: normal, Current: u.Tokens, Unit: "tokens"}
+		f.Material = f.Effect.Ratio() >= cfg.TokenRatio && u.Tokens-normal >= float64(cfg.TokenExcess) &&
+			u.Tokens >= 2*cfg.TokenRatio*v.Spend.Median()
+		f.Reason = fmt.Sprintf("%s %s used %.0f tokens in %d calls in %s, normally %.0f", who.Kind, who.Value, u.Tokens, u.Calls, cfg.Window, normal)
+		out = append(out, f)
+	}
+	return out
+}
+
+// strange reports whether a baseline must not learn from what the finding is about.
+func strange(f engine.Finding) bool {
+	return !f.Learning && f.Material && f.P < notLearnt
+}
+
+// notLearnt is the p-value below which a window is not calm.
+const notLearnt = 1e-3

@@ -1,0 +1,109 @@
+package screen
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/llm-sentinel/llm-sentinel/engine"
+	"github.com/llm-sentinel/llm-sentinel/statistical"
+)
+
+// versions compares a new version in a series with the one that was there before, by a test that holds however often one
+// looks (statistical.TwoSample). The version is that of what answers: the model, the agent, or the service.
+type versions struct {
+	Current    string    // the version the baseline consists of
+	Recent     []float64 // its latest latencies in seconds, to start a comparison with
+	Challenger string
+	Test       *statistical.TwoSample
+	Seen       int // spans of the challenger
+	Traces     []engine.TraceID
+	LastOld    time.Time // when Current was last seen
+}
+
+const (
+	recentKept      = 128
+	challengerLimit = 2_000 // spans after which a challenger that the test does not object to is the current version
+)
+
+// versionOf names the version of what a span is served by, and as what kind of subject.
+func versionOf(s *engine.Span) engine.Subject {
+	switch {
+	case s.ResponseModel != "" && s.Operation.IsModelCall():
+		return engine.Subject{Kind: engine.SubjectModelVersion, Value: s.ResponseModel}
+	case s.Agent.Version != "" && s.Operation == engine.OpInvokeAgent:
+		return engine.Subject{Kind: engine.SubjectAgentVersion, Value: s.Agent.Name + "@" + s.Agent.Version}
+	case s.ServiceVersion != "":
+		return engine.Subject{Kind: engine.SubjectServiceVersion, Value: s.Service + "@" + s.ServiceVersion}
+	}
+	return engine.Subject{}
+}
+
+func (v *versions) add(s *engine.Span) {
+	version := versionOf(s)
+	if version.Value == "" || s.Failed {
+		return
+	}
+	name := version.Kind + "|" + version.Value
+	seconds := s.Duration().Seconds()
+	switch name {
+	case v.Current:
+		v.LastOld = s.End
+		if len(v.Recent) < recentKept {
+			v.Recent = append(v.Recent, seconds)
+		} else {
+			v.Recent[int(seconds*1e9)%recentKept] = seconds // any fixed choice will do
+		}
+		if v.Test != nil {
+			v.Test.AddA(seconds)
+		}
+		return
+	case v.Challenger:
+		v.Seen++
+		v.Test.AddB(seconds)
+		if len(v.Traces) >= maxTraces {
+			v.Traces = v.Traces[1:]
+		}
+		v.Traces = append(v.Traces, s.TraceID)
+		return
+	}
+	if v.Current == "" {
+		v.Current, v.LastOld = name, s.End
+		return
+	}
+	// A third version: the newest is the one to watch.
+	v.Challenger, v.Seen, v.Traces = name, 0, nil
+	v.Test = statistical.NewTwoSample(statistical.TwoSampleConfig{})
+	for _, x := range v.Recent {
+		v.Test.AddA(x)
+	}
+}
+
+// compare says what the test shows at the end of a window.
+func (v *versions) compare(cfg Config, key engine.SeriesKey, at time.Time) (engine.Finding, bool) {
+	if v.Test == nil || v.Seen == 0 {
+		return engine.Finding{}, false
+	}
+	c := v.Test.Compare()
+	f := engine.Finding{
+		Type: engine.ModelRegression, Detector: "versions", At: at, Window: cfg.Window, Series: key,
+		P: c.P, Learning: c.N1 < cfg.MinSamples || c.N2 < cfg.MinSamples, Traces: append([]engine.TraceID(nil), v.Traces...),
+		Effect:   engine.Effect{Baseline: 1, Current: c.Effect, Unit: "ratio"},
+		Material: c.Effect >= cfg.RegressionRatio,
+	}
+	f.Subject.Kind, f.Subject.Value = splitVersion(v.Challenger)
+	_, before := splitVersion(v.Current)
+	f.Reason = fmt.Sprintf("%s takes %.1f times as long as %s over %d spans", f.Subject.Value, c.Effect, before, c.N2)
+	if v.Seen > challengerLimit && !f.Material {
+		v.Current, v.Challenger, v.Test, v.Recent, v.Seen, v.Traces = v.Challenger, "", nil, nil, 0, nil
+	}
+	return f, true
+}
+
+func splitVersion(s string) (kind, value string) {
+	for i := range s {
+		if s[i] == '|' {
+			return s[:i], s[i+1:]
+		}
+	}
+	return "", s
+}

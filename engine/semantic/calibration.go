@@ -1,0 +1,140 @@
+package semantic
+
+import (
+	"encoding/gob"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"strings"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+
+	"github.com/llm-sentinel/llm-sentinel/statistical"
+)
+
+// Config says how much history the detectors need and how much they keep.
+type Config struct {
+	MinTexts     int     `yaml:"min_texts"`     // texts of a service that must be remembered before it is judged
+	MinScores    int     `yaml:"min_scores"`    // calm scores that a p-value needs
+	KeepScores   int     `yaml:"keep_scores"`   // calm scores kept, a service and length
+	MaxServices  int     `yaml:"max_services"`  // services followed
+	Neighbors    int     `yaml:"neighbors"`     // nearest normal texts that a text is compared with
+	Duplicate    float64 `yaml:"duplicate"`     // similarity from which on a text adds nothing to the memory
+	NoveltyDrop  float64 `yaml:"novelty_drop"`  // least fall of the similarity below the usual
+	AttackFloor  float64 `yaml:"attack_floor"`  // least similarity to a known attack
+	ExcerptBytes int     `yaml:"excerpt_bytes"` // of a text kept beside its vector
+}
+
+// DefaultConfig is what serve uses without a configuration file.
+func DefaultConfig() Config {
+	return Config{
+		MinTexts: 150, MinScores: 100, KeepScores: 512, MaxServices: 256, Neighbors: 3, Duplicate: 0.98,
+		NoveltyDrop: 0.1, AttackFloor: 0.4, ExcerptBytes: 400,
+	}
+}
+
+// Validate names the first setting that makes no sense.
+func (c Config) Validate() error {
+	switch {
+	case c.MinTexts < 1 || c.MinScores < 20 || c.KeepScores < c.MinScores || c.MaxServices < 1:
+		return fmt.Errorf("semantic: min_texts and max_services must be positive, min_scores at least 20, keep_scores at least min_scores: %+v", c)
+	case c.Neighbors < 1 || c.Neighbors > 100:
+		return fmt.Errorf("semantic: neighbors must be 1 to 100, is %d", c.Neighbors)
+	case c.Duplicate <= 0 || c.Duplicate > 1 || c.NoveltyDrop < 0 || c.AttackFloor < -1 || c.AttackFloor > 1:
+		return fmt.Errorf("semantic: duplicate must be in (0, 1], novelty_drop not negative, attack_floor in [-1, 1]: %+v", c)
+	case c.ExcerptBytes < 0:
+		return fmt.Errorf("semantic: excerpt_bytes must not be negative, is %d", c.ExcerptBytes)
+	}
+	return nil
+}
+
+// calibration turns the raw scores of one detector into p-values, apart by model, service and length of the text.
+type calibration struct {
+	cfg    Config
+	groups *simplelru.LRU[groupKey, *history]
+}
+
+type groupKey struct{ Model, Service string }
+
+// history is the calm past of one service under one model.
+type history struct {
+	Texts    int                                      // remembered so far
+	ByLength [len(lengths) + 1]*statistical.Conformal // one a class of length
+	All      *statistical.Conformal
+	Usual    *statistical.Quantity // the similarity that is usual
+}
+
+// lengths are the upper bounds, in words, of the classes of length: the shorter a text, the noisier its vector.
+var lengths = [...]int{6, 14, 32}
+
+func lengthClass(text string) int {
+	words := len(strings.Fields(text))
+	for i, most := range lengths {
+		if words <= most {
+			return i
+		}
+	}
+	return len(lengths)
+}
+
+func newCalibration(cfg Config) (*calibration, error) {
+	groups, err := simplelru.NewLRU[groupKey, *history](cfg.MaxServices, nil)
+	if err != nil {
+		return nil, fmt.Errorf("semantic: %w", err)
+	}
+	return &calibration{cfg, groups}, nil
+}
+
+func (c *calibration) of(k groupKey) *history {
+	h, ok := c.groups.Get(k)
+	if !ok {
+		seed := fnv.New64a()
+		_, _ = io.WriteString(seed, k.Model+"|"+k.Service) // a hash takes every write
+		h = &history{All: statistical.NewConformal(c.cfg.KeepScores, seed.Sum64()), Usual: statistical.NewQuantity(statistical.QuantityConfig{})}
+		for i := range h.ByLength {
+			h.ByLength[i] = statistical.NewConformal(c.cfg.KeepScores, seed.Sum64()+uint64(i)+1)
+		}
+		c.groups.Add(k, h)
+	}
+	return h
+}
+
+// pValue is the p-value of a raw score, more meaning stranger; ok is false while there is too little history.
+func (h *history) pValue(cfg Config, raw float64, class int) (p float64, ok bool) {
+	if own := h.ByLength[class]; own.Len() >= cfg.MinScores {
+		return own.UpperP(raw), true
+	}
+	if h.All.Len() >= cfg.MinScores {
+		return h.All.UpperP(raw), true
+	}
+	return 1, false
+}
+
+func (h *history) add(raw float64, class int) {
+	h.ByLength[class].Add(raw)
+	h.All.Add(raw)
+}
+
+type calibrationState struct {
+	Keys      []groupKey
+	Histories []*history
+}
+
+func (c *calibration) snapshot(w io.Writer) error {
+	return gob.NewEncoder(w).Encode(calibrationState{c.groups.Keys(), c.groups.Values()})
+}
+
+func (c *calibration) restore(r io.Reader) error {
+	var in calibrationState
+	if err := gob.NewDecoder(r).Decode(&in); err != nil {
+		return fmt.Errorf("semantic: restore: %w", err)
+	}
+	if len(in.Keys) != len(in.Histories) {
+		return fmt.Errorf("semantic: restore: %d keys for %d histories", len(in.Keys), len(in.Histories))
+	}
+	c.groups.Purge()
+	for i, k := range in.Keys {
+		c.groups.Add(k, in.Histories[i])
+	}
+	return nil
+}

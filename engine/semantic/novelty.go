@@ -1,0 +1,173 @@
+package semantic
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strconv"
+	"sync"
+
+	"github.com/llm-sentinel/llm-sentinel/engine"
+)
+
+// Novelty implements engine.Detector for what users ask: how far a text is from the nearest normal ones of its service. A long
+// text is compared in chunks and its strangest chunk counts.
+type Novelty struct {
+	cfg Config
+	mu  sync.Mutex
+	cal *calibration
+}
+
+// NewNovelty returns a detector that has seen nothing.
+func NewNovelty(cfg Config) (*Novelty, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	cal, err := newCalibration(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &Novelty{cfg: cfg, cal: cal}, nil
+}
+
+// Name implements engine.Detector.
+func (n *Novelty) Name() string { return "novelty" }
+
+// nearestNormal returns the mean similarity to the nearest normal texts, and the nearest of them.
+func nearestNormal(ctx context.Context, o engine.Observation, t engine.Text, service string, k int) (float64, *engine.Neighbor, error) {
+	near, err := o.Memory.Nearest(ctx, engine.Query{
+		Filter: engine.Filter{Collection: engine.Collection{Purpose: engine.PurposeNormal, Kind: t.Kind, Model: o.Model}, Service: service},
+		Vector: t.Vector, K: k,
+	})
+	if err != nil {
+		return 0, nil, fmt.Errorf("nearest normal %s: %w", t.Kind, err)
+	}
+	if len(near) == 0 {
+		return 0, nil, nil
+	}
+	var sum float64
+	for _, x := range near {
+		sum += x.Similarity
+	}
+	return sum / float64(len(near)), &near[0], nil
+}
+
+// usable reports whether a text can be compared: some have no token that the model knows.
+func usable(t engine.Text) bool {
+	for _, x := range t.Vector {
+		if x != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// Score implements engine.Detector.
+func (n *Novelty) Score(ctx context.Context, o engine.Observation) ([]engine.Finding, error) {
+	f := engine.Finding{Type: engine.SemanticNovelty, Detector: n.Name(), At: o.Trace.End(), TraceID: o.Trace.ID, P: 1}
+	looks := 0
+	for _, t := range o.Texts {
+		if t.Kind != engine.TextUserPrompt || !usable(t) {
+			continue
+		}
+		span := &o.Trace.Spans[t.Span]
+		looks++
+		similarity, near, err := nearestNormal(ctx, o, t, span.Service, n.cfg.Neighbors)
+		if err != nil {
+			return nil, err
+		}
+		n.mu.Lock()
+		h := n.cal.of(groupKey{o.Model.Name, span.Service})
+		p, known := h.pValue(n.cfg, 1-similarity, lengthClass(t.Text))
+		usual := h.Usual.Median()
+		n.mu.Unlock()
+		if !known {
+			f.Learning = true
+			continue
+		}
+		if f.Excerpt != "" && p >= f.P {
+			continue
+		}
+		f.P = p
+		f.Series, f.SpanID, f.Excerpt, f.Nearest = span.Series(), span.SpanID, t.Text, near
+		f.Subject = engine.Subject{Kind: engine.SubjectService, Value: span.Service}
+		f.Effect = engine.Effect{Baseline: usual, Current: similarity, Unit: "similarity"}
+	}
+	if looks == 0 {
+		return nil, nil
+	}
+	if f.Excerpt == "" {
+		return []engine.Finding{f}, nil // learning
+	}
+	f.Learning = false
+	f.P = min(1, f.P*float64(looks))
+	f.Material = f.Effect.Baseline-f.Effect.Current >= n.cfg.NoveltyDrop
+	f.Reason = fmt.Sprintf("the prompt is like nothing %s was asked: similarity %.2f, normally %.2f", f.Subject.Value, f.Effect.Current, f.Effect.Baseline)
+	return []engine.Finding{f}, nil
+}
+
+// Learn implements engine.Detector: it calibrates on the trace's texts and remembers those that add something.
+func (n *Novelty) Learn(ctx context.Context, o engine.Observation) error {
+	var memos []engine.Memo
+	for i, t := range o.Texts {
+		if t.Kind != engine.TextUserPrompt || !usable(t) {
+			continue
+		}
+		span := &o.Trace.Spans[t.Span]
+		similarity, near, err := nearestNormal(ctx, o, t, span.Service, n.cfg.Neighbors)
+		if err != nil {
+			return err
+		}
+		n.mu.Lock()
+		h := n.cal.of(groupKey{o.Model.Name, span.Service})
+		if h.Texts >= n.cfg.MinTexts {
+			h.add(1-similarity, lengthClass(t.Text))
+			h.Usual.Add(o.Trace.End(), max(0, similarity))
+		}
+		duplicate := near != nil && near.Similarity >= n.cfg.Duplicate
+		// A text that is already known still counts as seen: a service that is asked the same all day has learnt it.
+		h.Texts++
+		n.mu.Unlock()
+		if duplicate {
+			continue
+		}
+		memos = append(memos, engine.Memo{
+			ID:         o.Trace.ID.String() + "-" + strconv.Itoa(i),
+			Collection: engine.Collection{Purpose: engine.PurposeNormal, Kind: t.Kind, Model: o.Model},
+			Vector:     t.Vector, Text: cut(t.Text, n.cfg.ExcerptBytes), Service: span.Service, Operation: string(span.Operation),
+			Version: span.ServiceVersion, Region: span.Region, Source: o.Trace.ID.String(), At: o.Trace.End(),
+		})
+	}
+	if len(memos) == 0 {
+		return nil
+	}
+	if err := o.Memory.Remember(ctx, memos); err != nil {
+		return fmt.Errorf("remember normal: %w", err)
+	}
+	return nil
+}
+
+// cut shortens a text to at most n bytes at a rune boundary.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && s[n]&0xC0 == 0x80 {
+		n--
+	}
+	return s[:n]
+}
+
+// Snapshot implements engine.Snapshotter.
+func (n *Novelty) Snapshot(w io.Writer) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.cal.snapshot(w)
+}
+
+// Restore implements engine.Snapshotter.
+func (n *Novelty) Restore(r io.Reader) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.cal.restore(r)
+}
