@@ -1,0 +1,99 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/llm-sentinel/llm-sentinel/engine"
+)
+
+// Deps is what the API works through. All are needed but OTLP: without it the OTLP routes do not exist.
+// Errors of all of them reach the caller by their engine.Code; those without one are logged and answered with 500.
+type Deps struct {
+	Scorer     engine.Scorer
+	Sink       engine.Sink
+	Decoder    Decoder
+	Listing    Listing
+	Lifecycle  Lifecycle
+	Feedbacks  Feedbacks
+	Services   Services
+	Health     HealthReporter
+	Keys       Keys
+	OTLP       http.Handler // serves /v1/traces, /v1/logs and /v1/metrics
+	Gatherer   prometheus.Gatherer
+	Registerer prometheus.Registerer
+}
+
+// Decoder reads one OTLP trace export request. Spans that cannot be used are left out and named in rejections; an error
+// means that nothing could be read. It bounds what it decompresses.
+type Decoder interface {
+	// DecodeTraces takes a media type without parameters ("application/json" or "application/x-protobuf"), an encoding
+	// ("" or "gzip") and the body as sent.
+	DecodeTraces(contentType, contentEncoding string, body []byte) (spans []engine.Span, rejections []string, err error)
+}
+
+// Listing reads what the engine found.
+type Listing interface {
+	Anomalies(ctx context.Context, q engine.AnomalyQuery) (engine.Page[engine.Anomaly], error)
+	Incidents(ctx context.Context, q engine.IncidentQuery) (engine.Page[engine.Incident], error)
+	Incident(ctx context.Context, id string) (engine.Incident, error)
+}
+
+// Lifecycle changes incidents and returns them as they are then. A change that the state does not allow is a conflict.
+type Lifecycle interface {
+	Acknowledge(ctx context.Context, id, by, note string) (engine.Incident, error)
+	Resolve(ctx context.Context, id, by, note string) (engine.Incident, error)
+	// Explain gathers the evidence anew and writes the note again.
+	Explain(ctx context.Context, id string) (engine.Incident, error)
+}
+
+// Feedbacks keeps people's words on anomalies and incidents, newest first.
+type Feedbacks interface {
+	AddFeedback(ctx context.Context, f engine.Feedback) error
+	Feedback(ctx context.Context, cursor string, limit int) (engine.Page[engine.Feedback], error)
+}
+
+// Services sums up what is known of each service.
+type Services interface {
+	Services() []engine.ServiceHealth
+}
+
+// Keys finds API keys by the SHA-256 of their secret. KeyByHash returns engine.CodeNotFound for an unknown one; a revoked
+// key is returned with Revoked set.
+type Keys interface {
+	KeyByHash(ctx context.Context, hash []byte) (engine.APIKey, error)
+	TouchKey(ctx context.Context, id string, at time.Time) error
+}
+
+// HealthReporter says how the process fares. It answers at once.
+type HealthReporter interface {
+	Health() Health
+}
+
+func (d Deps) validate() error {
+	for _, dep := range []struct {
+		name    string
+		missing bool
+	}{
+		{"Scorer", d.Scorer == nil},
+		{"Sink", d.Sink == nil},
+		{"Decoder", d.Decoder == nil},
+		{"Listing", d.Listing == nil},
+		{"Lifecycle", d.Lifecycle == nil},
+		{"Feedbacks", d.Feedbacks == nil},
+		{"Services", d.Services == nil},
+		{"Health", d.Health == nil},
+		{"Keys", d.Keys == nil},
+		{"Gatherer", d.Gatherer == nil},
+		{"Registerer", d.Registerer == nil},
+	} {
+		if dep.missing {
+			return errors.New("api: new: Deps." + dep.name + " is missing")
+		}
+	}
+	return nil
+}
