@@ -19,6 +19,7 @@ func (p *Pipeline) analyse(ctx context.Context) {
 				return
 			}
 			p.examine(ctx, j)
+			p.flight.land()
 		case <-idle.C:
 			p.catchUp(ctx)
 		}

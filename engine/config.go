@@ -25,6 +25,10 @@ type Config struct {
 	MaxChunks  int `yaml:"max_chunks"`
 	// EmbedKinds are the kinds of text that are embedded.
 	EmbedKinds []TextKind `yaml:"embed_kinds"`
+	// HoldBack is how long a judged trace waits before semantic and workflow detectors learn from it, so that the beginning of
+	// an incident is not learnt. Event time. MaxHeld bounds the traces that wait.
+	HoldBack time.Duration `yaml:"hold_back"`
+	MaxHeld  int           `yaml:"max_held"`
 	// SnapshotEvery is how often baselines are stored, in wall time: what a crash can cost of what was learnt.
 	SnapshotEvery time.Duration `yaml:"snapshot_every"`
 	// DrainTimeout bounds a graceful stop, in wall time.
@@ -32,6 +36,7 @@ type Config struct {
 
 	Assembly  AssemblyConfig `yaml:"assembly"`
 	Alerts    AlertConfig    `yaml:"alerts"`
+	Surges    SurgeConfig    `yaml:"surges"`
 	Incidents IncidentConfig `yaml:"incidents"`
 	Severity  SeverityConfig `yaml:"severity"`
 	Evidence  EvidenceConfig `yaml:"evidence"`
@@ -89,6 +94,8 @@ func DefaultConfig() Config {
 		ChunkWords:      64,
 		MaxChunks:       64,
 		EmbedKinds:      []TextKind{TextUserPrompt, TextDocument, TextToolResult},
+		HoldBack:        30 * time.Minute,
+		MaxHeld:         2_000,
 		SnapshotEvery:   time.Minute,
 		DrainTimeout:    20 * time.Second,
 		Assembly: AssemblyConfig{
@@ -100,6 +107,7 @@ func DefaultConfig() Config {
 			RememberTraces: 50_000,
 		},
 		Alerts: AlertConfig{PerDay: 10, InitialAlpha: 1e-4, MinAlpha: 1e-9, MaxAlpha: 1e-3},
+		Surges: SurgeConfig{Window: 5 * time.Minute, MinTraces: 5, MinExcess: 0.05, MaxKeys: 10_000},
 		Incidents: IncidentConfig{
 			MinTraces:     5,
 			MinUsers:      3,
@@ -133,6 +141,10 @@ func (c Config) Validate() error {
 		{"flag_below", c.FlagBelow},
 		{"chunk_words", float64(c.ChunkWords)},
 		{"max_chunks", float64(c.MaxChunks)},
+		{"max_held", float64(c.MaxHeld)},
+		{"surges.window", float64(c.Surges.Window)},
+		{"surges.min_traces", float64(c.Surges.MinTraces)},
+		{"surges.max_keys", float64(c.Surges.MaxKeys)},
 		{"snapshot_every", float64(c.SnapshotEvery)},
 		{"drain_timeout", float64(c.DrainTimeout)},
 		{"assembly.quiet_after_root", float64(c.Assembly.QuietAfterRoot)},
@@ -169,8 +181,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("engine: alerts need min_alpha <= initial_alpha <= max_alpha < flag_below, are %v, %v, %v, %v",
 			a.MinAlpha, a.InitialAlpha, a.MaxAlpha, c.FlagBelow)
 	}
-	if c.AllowedLateness < 0 || c.Incidents.Settle < 0 || c.Incidents.ReraiseWithin < 0 || c.Evidence.MarkersBefore < 0 {
-		return fmt.Errorf("engine: allowed_lateness, incidents.settle, incidents.reraise_within and evidence.markers_before must not be negative")
+	if c.AllowedLateness < 0 || c.HoldBack < 0 || c.Incidents.Settle < 0 || c.Incidents.ReraiseWithin < 0 || c.Evidence.MarkersBefore < 0 {
+		return fmt.Errorf("engine: allowed_lateness, hold_back, incidents.settle, incidents.reraise_within and evidence.markers_before must not be negative")
 	}
 	return c.Severity.validate()
 }

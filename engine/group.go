@@ -20,6 +20,7 @@ type grouper struct {
 	digests  *digests
 	groups   map[string]*group   // active, by each fingerprint they answer to
 	resolved map[string]Incident // by fingerprint, for re-raise
+	recent   []*group            // resolved ones whose last symptoms may still come
 }
 
 // group is a candidate until opened, then an active incident.
@@ -237,6 +238,10 @@ func (g *grouper) advance(watermark, now time.Time) []*group {
 				continue
 			}
 			if into := g.cause(x); into != nil {
+				if into.incident.Status == StatusResolved {
+					g.remove(x) // the tail of what is over
+					continue
+				}
 				g.absorb(into, x)
 				if into.opened {
 					changed = append(changed, into)
@@ -285,10 +290,15 @@ func (g *grouper) supported(x *group) bool {
 	return true
 }
 
-// cause finds the active group that x is a symptom of, if any.
+// cause finds the group that x is a symptom of, if any: active, or resolved a moment ago.
 func (g *grouper) cause(x *group) *group {
-	for _, y := range g.sorted() {
-		if y != x && (y.opened || !y.ready.IsZero()) && rank(y.incident.Type) < rank(x.incident.Type) && g.explains(y, x) {
+	for _, y := range append(g.sorted(), g.recent...) {
+		if y == x || !y.opened && y.ready.IsZero() {
+			continue
+		}
+		// Of two incidents of one type the later joins the earlier.
+		order := rank(y.incident.Type) - rank(x.incident.Type)
+		if (order < 0 || order == 0 && y.opened) && g.explains(y, x) {
 			return y
 		}
 	}
@@ -410,6 +420,7 @@ func (g *grouper) resolve(x *group, at time.Time, by, note string) {
 	in.Timeline = appendEvent(in.Timeline, TimelineEntry{At: at, Event: "resolved", By: by, Note: note})
 	g.remove(x)
 	g.resolved[in.Fingerprint] = *in
+	g.recent = append(g.recent, x)
 }
 
 func (g *grouper) remove(x *group) {
@@ -419,6 +430,7 @@ func (g *grouper) remove(x *group) {
 }
 
 func (g *grouper) forgetResolved(watermark time.Time) {
+	g.recent = slices.DeleteFunc(g.recent, func(x *group) bool { return watermark.Sub(x.incident.LastSeen) > g.cfg.ResolveAfter+g.cfg.GroupGap })
 	for fp, in := range g.resolved {
 		if watermark.Sub(*in.ResolvedAt) > g.cfg.ReraiseWithin {
 			delete(g.resolved, fp)

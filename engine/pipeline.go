@@ -58,6 +58,7 @@ type Pipeline struct {
 	ids       *lru.Cache[string, string]
 	lensDown  []time.Time // wall time until which a failing lens is not asked
 	lensMu    sync.Mutex
+	flight    flight
 	lastFlush time.Time
 
 	// screening state, used by the screening goroutine alone
@@ -69,6 +70,8 @@ type Pipeline struct {
 	digests *digests
 	grouper *grouper
 	alphas  *alphaBook
+	surges  *surges
+	held    quarantine
 }
 
 type delivery struct {
@@ -112,6 +115,10 @@ func New(cfg Config, parts Parts) (*Pipeline, error) {
 		mark:     watermark{lateness: cfg.AllowedLateness, idle: cfg.IdleAfter},
 		services: newServiceBook(cfg.Evidence.MaxServices),
 		digests:  newDigests(cfg.Evidence),
+	}
+	p.held.max = cfg.MaxHeld
+	if p.surges, err = newSurges(cfg.Surges); err != nil {
+		return nil, err
 	}
 	if p.alphas, err = newAlphaBook(cfg.Alerts, cfg.Evidence.MaxServices); err != nil {
 		return nil, fmt.Errorf("engine: alerts: %w", err)
@@ -235,7 +242,7 @@ func (p *Pipeline) drain(work context.Context) {
 	}
 	p.advance(work, p.mark.at(time.Now()))
 	for _, t := range p.assembler.drain() {
-		p.dispatch(work, t)
+		p.dispatch(work, t, p.mark.at(time.Now()))
 	}
 }
 
@@ -298,23 +305,24 @@ func (p *Pipeline) advance(ctx context.Context, mark time.Time) {
 		return
 	}
 	for _, t := range p.assembler.complete(mark) {
-		p.dispatch(ctx, t)
+		p.dispatch(ctx, t, mark)
 	}
 	p.m.queued.WithLabelValues("screening_spans").Set(float64(p.inboxLen.Load()))
 	p.m.queued.WithLabelValues("semantic_traces").Set(float64(len(p.semantic)))
 	// The rest works in steps of event time: nothing in it changes faster.
-	if mark.Sub(p.lastFlush) < advanceStep {
+	settled := p.flight.settled(mark, time.Now())
+	if settled.Sub(p.lastFlush) < advanceStep {
 		return
 	}
-	p.lastFlush = mark
-	p.windows(ctx, p.parts.Screener.Advance(mark), mark)
+	p.lastFlush = settled
+	p.windows(ctx, p.parts.Screener.Advance(settled), settled)
 }
 
 // advanceStep is the least event time between two looks at windows and incidents.
 const advanceStep = 5 * time.Second
 
 // dispatch decides which way a complete trace goes.
-func (p *Pipeline) dispatch(ctx context.Context, a *assembly) {
+func (p *Pipeline) dispatch(ctx context.Context, a *assembly, mark time.Time) {
 	if len(a.spans) == 0 {
 		a.release(nil)
 		return
@@ -344,6 +352,7 @@ func (p *Pipeline) dispatch(ctx context.Context, a *assembly) {
 		p.settle(ctx, j, nil)
 		return
 	}
+	p.flight.leave(mark, j.complete)
 	select {
 	case p.semantic <- j:
 		if remarkable {
@@ -353,6 +362,7 @@ func (p *Pipeline) dispatch(ctx context.Context, a *assembly) {
 		}
 		return
 	default:
+		p.flight.cancel()
 	}
 	if !remarkable {
 		p.drop(dropSampled, 1)
@@ -395,42 +405,77 @@ func (p *Pipeline) run(ctx context.Context, detectors []Detector, o Observation)
 	return out, errors.Join(errs...)
 }
 
-// settle stores what a trace that goes no further leaves behind, and lets the workflow detectors learn from it.
+// settle judges a trace that goes no further, stores what it leaves behind, and holds it for the detectors to learn from.
 func (p *Pipeline) settle(ctx context.Context, j *job, observations []Observation) {
 	service := j.trace.Lead().Service
 	p.mu.Lock()
-	alpha := p.alphas.value(service)
-	p.mu.Unlock()
-	v := judge(j.trace.ID, j.findings, alpha, p.cfg.Severity)
-	err := p.record(ctx, j, v, observations)
-	if !v.Anomalous {
-		p.learn(ctx, j, observations)
+	v := judge(j.trace.ID, j.findings, p.alphas.value(service), p.cfg.Severity)
+	if !j.trace.Late {
+		for i := range j.findings {
+			if !screened(&j.findings[i]) {
+				p.surges.add(&j.findings[i])
+			}
+		}
 	}
+	err := p.record(ctx, j, v, observations)
+	var free []heldTrace
+	// What is anomalous is never learnt; late parts of a trace teach nothing, since the trace did already.
+	if !v.Anomalous && !j.trace.Late {
+		p.held.add(heldTrace{j, observations, j.trace.End()})
+		hold := p.cfg.HoldBack
+		if len(v.Learning) > 0 {
+			hold = 0
+		}
+		free = p.release(j.trace.End().Add(-hold))
+	}
+	p.mu.Unlock()
+	p.learn(ctx, free)
 	p.m.latency.Observe(time.Since(j.complete).Seconds())
 	j.finish(err)
 }
 
-// learn teaches the detectors what the engine holds to be normal. Late parts of a trace teach nothing: the trace did already.
-func (p *Pipeline) learn(ctx context.Context, j *job, observations []Observation) {
-	if j.trace.Late {
-		return
+// screened reports whether a finding is of the statistical tier, which watches its own windows.
+func screened(f *Finding) bool {
+	switch f.Type {
+	case LatencySpike, ErrorRate, TokenAbuse:
+		return true
 	}
-	for _, d := range p.parts.Workflow {
-		if err := d.Learn(ctx, Observation{Trace: &j.trace}); err != nil {
-			p.log.Error("detector did not learn", "detector", d.Name(), "error", err)
-		}
-	}
-	for _, o := range observations {
-		for _, d := range p.parts.Semantic {
-			if err := d.Learn(ctx, o); err != nil {
-				p.health.failed("memory", err.Error())
+	return false
+}
+
+// release takes out of quarantine what came in calm time. p.mu is held.
+func (p *Pipeline) release(until time.Time) []heldTrace {
+	free := p.held.release(until)
+	return slices.DeleteFunc(free, func(h heldTrace) bool {
+		return slices.ContainsFunc(h.job.findings, func(f Finding) bool {
+			return !f.Learning && f.Material && f.P < doubtful && p.surges.during(&f, p.cfg.HoldBack)
+		})
+	})
+}
+
+// doubtful is the p-value below which a trace is not learnt from while there is a surge: part of it may look half normal.
+const doubtful = 0.5
+
+// learn teaches the detectors what the engine holds to be normal.
+func (p *Pipeline) learn(ctx context.Context, free []heldTrace) {
+	for _, h := range free {
+		for _, d := range p.parts.Workflow {
+			if err := d.Learn(ctx, Observation{Trace: &h.job.trace}); err != nil {
 				p.log.Error("detector did not learn", "detector", d.Name(), "error", err)
+			}
+		}
+		for _, o := range h.observations {
+			for _, d := range p.parts.Semantic {
+				if err := d.Learn(ctx, o); err != nil {
+					p.health.failed("memory", err.Error())
+					p.log.Error("detector did not learn", "detector", d.Name(), "error", err)
+				}
 			}
 		}
 	}
 }
 
-// record keeps the digest of a judged trace and, when it is anomalous, takes it into its incident.
+// record keeps the digest of a judged trace and, when it is anomalous, takes it into its incident. p.mu is held.
 func (p *Pipeline) record(ctx context.Context, j *job, v Verdict, observations []Observation) error {
 	d := newDigest(&j.trace, j.findings)
 	d.learnt = !v.Anomalous
@@ -442,8 +487,6 @@ func (p *Pipeline) record(ctx context.Context, j *job, v Verdict, observations [
 		}
 	}
 	service := j.trace.Lead().Service
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	if !j.trace.Late {
 		p.digests.add(service, d)
 	}
@@ -467,6 +510,8 @@ func (p *Pipeline) record(ctx context.Context, j *job, v Verdict, observations [
 func (p *Pipeline) windows(ctx context.Context, findings []Finding, mark time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	// Traces are judged a little after their last span: their windows close as much later.
+	findings = append(findings, p.surges.advance(mark.Add(-p.cfg.Assembly.QuietAfterRoot))...)
 	var anomalies []Anomaly
 	for _, f := range findings {
 		if f.Learning || !f.Material {
@@ -481,6 +526,7 @@ func (p *Pipeline) windows(ctx context.Context, findings []Finding, mark time.Ti
 			ID:   fmt.Sprintf("window-%s-%s-%s-%d", f.Detector, f.Series, f.Subject.Value, f.At.Unix()),
 			Type: f.Type, Severity: v.Severity, Service: f.Series.Service, Series: f.Series, Subject: f.Subject, At: f.At,
 			Window: f.Window, Score: v.Score, P: v.P, Alpha: alpha, Effect: f.Effect, Traces: f.Traces, Reason: f.Reason,
+			Excerpt: excerpt(f.Excerpt, p.cfg.Evidence.ExcerptBytes), Nearest: f.Nearest, SpanID: f.SpanID, TraceID: f.TraceID,
 		})
 	}
 	if err := p.file(ctx, anomalies); err != nil {

@@ -44,7 +44,7 @@ func DefaultConfig() Config {
 		TokenRatio:      3,
 		TokenExcess:     1_000,
 		CostRatio:       3,
-		TrafficRatio:    6,
+		TrafficRatio:    10,
 		RegressionRatio: 1.3,
 	}
 }

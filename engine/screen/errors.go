@@ -30,7 +30,9 @@ func (s *Screen) errorsOfWindow(x *series, w *window) (engine.Finding, bool) {
 		if p < f.P {
 			f.P, f.Window = p, f.At.Sub(sum.Start)
 			f.Effect = engine.Effect{Baseline: base.Rate(), Current: float64(sum.Failed) / float64(sum.Spans), Unit: "ratio"}
-			f.Material = f.Effect.Current-f.Effect.Baseline >= s.cfg.ErrorExcess && w.Failed > 0
+			// What is over is not told again: the latest window must stand out too.
+			now := float64(w.Failed) / float64(max(1, w.Spans))
+			f.Material = min(now, f.Effect.Current)-f.Effect.Baseline >= s.cfg.ErrorExcess
 		}
 	}
 	f.P = min(1, f.P*float64(len(horizons)))
@@ -40,8 +42,8 @@ func (s *Screen) errorsOfWindow(x *series, w *window) (engine.Finding, bool) {
 }
 
 // blame says whom the failures of one moment are about: the provider when all that it serves fails alike, else the model, else
-// the tool, else the service. rates are the closed windows of all series at that moment.
-func blame(f *engine.Finding, x *series, moment []closed) {
+// the tool, else the service. moment is every series with a window that ended then.
+func (s *Screen) blame(f *engine.Finding, x *series, moment []*series) {
 	levels := []struct {
 		subject engine.Subject
 		same    func(*series) bool
@@ -49,17 +51,18 @@ func blame(f *engine.Finding, x *series, moment []closed) {
 		{engine.Subject{Kind: engine.SubjectProvider, Value: x.provider}, func(y *series) bool { return y.provider == x.provider && y.key.Operation.IsModelCall() }},
 		{engine.Subject{Kind: engine.SubjectModel, Value: x.key.Model}, func(y *series) bool { return y.key.Model == x.key.Model }},
 		{engine.Subject{Kind: engine.SubjectTool, Value: x.key.Tool}, func(y *series) bool { return y.key.Tool == x.key.Tool }},
-		{engine.Subject{Kind: engine.SubjectService, Value: x.key.Service}, func(y *series) bool { return y.key.Service == x.key.Service }},
 	}
+	windows := int(f.Window / s.cfg.Window)
 	for _, level := range levels {
 		if level.subject.Value == "" {
 			continue
 		}
 		var failed, spans int
-		for _, c := range moment {
-			if level.same(c.series) {
-				failed += c.sum.Failed
-				spans += c.sum.Spans
+		for _, y := range moment {
+			if level.same(y) {
+				sum := y.timeline.over(windows, s.cfg.Window)
+				failed += sum.Failed
+				spans += sum.Spans
 			}
 		}
 		// Alike: the whole fails at least at half the rate of the part that was noticed.
@@ -69,12 +72,6 @@ func blame(f *engine.Finding, x *series, moment []closed) {
 		}
 	}
 	f.Subject = engine.Subject{Kind: engine.SubjectService, Value: x.key.Service}
-}
-
-// closed is a series with the sum of its recent windows, for blame.
-type closed struct {
-	series *series
-	sum    tally
 }
 
 // errorsOfTrace tests the number of failed spans of a trace, those that only pass a child's failure on left out.

@@ -169,20 +169,20 @@ func (s *Screen) Advance(watermark time.Time) []engine.Finding {
 		strange bool
 	}
 	var results []result
-	failures := make(map[time.Time][]closed) // what ended at the same time
+	moments := make(map[time.Time][]*series) // with a window that ended at the same time
 	for _, x := range s.series.Values() {
 		for _, w := range x.timeline.due(until, s.cfg.Window) {
 			found := s.closeWindow(x, w)
 			calm := !slices.ContainsFunc(found, strange)
 			results = append(results, result{x, w, !calm})
 			out = append(out, found...)
-			failures[w.Start] = append(failures[w.Start], closed{x, x.timeline.over(1, s.cfg.Window)})
+			moments[w.Start] = append(moments[w.Start], x)
 		}
 	}
 	for i := range out {
 		if f := &out[i]; f.Type == engine.ErrorRate && strange(*f) {
 			if x, ok := s.series.Peek(f.Series); ok {
-				blame(f, x, failures[f.At.Add(-s.cfg.Window)])
+				s.blame(f, x, moments[f.At.Add(-s.cfg.Window)])
 			}
 		}
 	}

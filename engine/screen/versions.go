@@ -16,6 +16,7 @@ type versions struct {
 	Challenger string
 	Test       *statistical.TwoSample
 	Seen       int // spans of the challenger
+	Fresh      int // of them, since the last comparison
 	Traces     []engine.TraceID
 	LastOld    time.Time // when Current was last seen
 }
@@ -59,6 +60,7 @@ func (v *versions) add(s *engine.Span) {
 		return
 	case v.Challenger:
 		v.Seen++
+		v.Fresh++
 		v.Test.AddB(seconds)
 		if len(v.Traces) >= maxTraces {
 			v.Traces = v.Traces[1:]
@@ -71,7 +73,7 @@ func (v *versions) add(s *engine.Span) {
 		return
 	}
 	// A third version: the newest is the one to watch.
-	v.Challenger, v.Seen, v.Traces = name, 0, nil
+	v.Challenger, v.Seen, v.Fresh, v.Traces = name, 0, 0, nil
 	v.Test = statistical.NewTwoSample(statistical.TwoSampleConfig{})
 	for _, x := range v.Recent {
 		v.Test.AddA(x)
@@ -80,9 +82,10 @@ func (v *versions) add(s *engine.Span) {
 
 // compare says what the test shows at the end of a window.
 func (v *versions) compare(cfg Config, key engine.SeriesKey, at time.Time) (engine.Finding, bool) {
-	if v.Test == nil || v.Seen == 0 {
-		return engine.Finding{}, false
+	if v.Test == nil || v.Fresh == 0 {
+		return engine.Finding{}, false // what is no longer served is not worse any more
 	}
+	v.Fresh = 0
 	c := v.Test.Compare()
 	f := engine.Finding{
 		Type: engine.ModelRegression, Detector: "versions", At: at, Window: cfg.Window, Series: key,

@@ -139,7 +139,7 @@ func (a *Attack) Learn(ctx context.Context, o engine.Observation) error {
 		a.mu.Lock()
 		h := a.cal.of(groupKey{o.Model.Name, o.Trace.Spans[t.Span].Service})
 		if h.Texts++; h.Texts > a.cfg.MinTexts {
-			h.add(raw, lengthClass(t.Text))
+			h.add(a.cfg, raw, lengthClass(t.Text))
 			h.Usual.Add(o.Trace.End(), max(0, near.Similarity))
 		}
 		a.mu.Unlock()

@@ -3,7 +3,6 @@ package semantic
 import (
 	"encoding/gob"
 	"fmt"
-	"hash/fnv"
 	"io"
 	"strings"
 
@@ -28,7 +27,7 @@ type Config struct {
 // DefaultConfig is what serve uses without a configuration file.
 func DefaultConfig() Config {
 	return Config{
-		MinTexts: 150, MinScores: 100, KeepScores: 512, MaxServices: 256, Neighbors: 3, Duplicate: 0.98,
+		MinTexts: 150, MinScores: 100, KeepScores: 256, MaxServices: 256, Neighbors: 3, Duplicate: 0.98,
 		NoveltyDrop: 0.1, AttackFloor: 0.4, ExcerptBytes: 400,
 	}
 }
@@ -58,10 +57,57 @@ type groupKey struct{ Model, Service string }
 
 // history is the calm past of one service under one model.
 type history struct {
-	Texts    int                                      // remembered so far
-	ByLength [len(lengths) + 1]*statistical.Conformal // one a class of length
-	All      *statistical.Conformal
+	Texts    int                         // seen so far
+	ByLength [len(lengths) + 1]scoreBook // one a class of length
+	All      scoreBook
 	Usual    *statistical.Quantity // the similarity that is usual
+}
+
+// scoreBook keeps calm scores in two generations, so that they follow a memory that grows denser: the complete one answers, the
+// next one fills and then takes its place.
+type scoreBook struct {
+	Complete, Filling []float64
+	complete, filling *statistical.Conformal // the same scores, to ask
+}
+
+func (b *scoreBook) add(x float64, capacity int) {
+	if b.filling == nil {
+		b.filling = statistical.NewConformal(capacity, 1)
+	}
+	b.filling.Add(x)
+	if b.Filling = append(b.Filling, x); len(b.Filling) >= capacity {
+		b.Complete, b.complete = b.Filling, b.filling
+		b.Filling, b.filling = nil, nil
+	}
+}
+
+// best is the generation to judge by, nil while neither has enough scores.
+func (b *scoreBook) best(enough int) *statistical.Conformal {
+	if b.complete != nil {
+		return b.complete
+	}
+	if len(b.Filling) >= enough {
+		return b.filling
+	}
+	return nil
+}
+
+// restore makes what the snapshot leaves out.
+func (b *scoreBook) restore(capacity int) {
+	full := b.Complete
+	*b = scoreBook{Filling: b.Filling}
+	filling := b.Filling
+	b.Filling = nil
+	for _, x := range filling {
+		b.add(x, capacity)
+	}
+	if full == nil {
+		return
+	}
+	b.Complete, b.complete = full, statistical.NewConformal(len(full), 1)
+	for _, x := range full {
+		b.complete.Add(x)
+	}
 }
 
 // lengths are the upper bounds, in words, of the classes of length: the shorter a text, the noisier its vector.
@@ -88,12 +134,7 @@ func newCalibration(cfg Config) (*calibration, error) {
 func (c *calibration) of(k groupKey) *history {
 	h, ok := c.groups.Get(k)
 	if !ok {
-		seed := fnv.New64a()
-		_, _ = io.WriteString(seed, k.Model+"|"+k.Service) // a hash takes every write
-		h = &history{All: statistical.NewConformal(c.cfg.KeepScores, seed.Sum64()), Usual: statistical.NewQuantity(statistical.QuantityConfig{})}
-		for i := range h.ByLength {
-			h.ByLength[i] = statistical.NewConformal(c.cfg.KeepScores, seed.Sum64()+uint64(i)+1)
-		}
+		h = &history{Usual: statistical.NewQuantity(statistical.QuantityConfig{})}
 		c.groups.Add(k, h)
 	}
 	return h
@@ -101,18 +142,19 @@ func (c *calibration) of(k groupKey) *history {
 
 // pValue is the p-value of a raw score, more meaning stranger; ok is false while there is too little history.
 func (h *history) pValue(cfg Config, raw float64, class int) (p float64, ok bool) {
-	if own := h.ByLength[class]; own.Len() >= cfg.MinScores {
-		return own.UpperP(raw), true
+	scores := h.ByLength[class].best(cfg.MinScores)
+	if scores == nil {
+		scores = h.All.best(cfg.MinScores)
 	}
-	if h.All.Len() >= cfg.MinScores {
-		return h.All.UpperP(raw), true
+	if scores == nil {
+		return 1, false
 	}
-	return 1, false
+	return scores.UpperP(raw), true
 }
 
-func (h *history) add(raw float64, class int) {
-	h.ByLength[class].Add(raw)
-	h.All.Add(raw)
+func (h *history) add(cfg Config, raw float64, class int) {
+	h.ByLength[class].add(raw, cfg.KeepScores)
+	h.All.add(raw, cfg.KeepScores)
 }
 
 type calibrationState struct {
@@ -134,7 +176,12 @@ func (c *calibration) restore(r io.Reader) error {
 	}
 	c.groups.Purge()
 	for i, k := range in.Keys {
-		c.groups.Add(k, in.Histories[i])
+		h := in.Histories[i]
+		for l := range h.ByLength {
+			h.ByLength[l].restore(c.cfg.KeepScores)
+		}
+		h.All.restore(c.cfg.KeepScores)
+		c.groups.Add(k, h)
 	}
 	return nil
 }

@@ -71,7 +71,9 @@ func (n *Novelty) Score(ctx context.Context, o engine.Observation) ([]engine.Fin
 			continue
 		}
 		span := &o.Trace.Spans[t.Span]
-		looks++
+		if looks++; looks == 1 {
+			f.Series, f.Subject = span.Series(), engine.Subject{Kind: engine.SubjectService, Value: span.Service}
+		}
 		similarity, near, err := nearestNormal(ctx, o, t, span.Service, n.cfg.Neighbors)
 		if err != nil {
 			return nil, err
@@ -121,7 +123,7 @@ func (n *Novelty) Learn(ctx context.Context, o engine.Observation) error {
 		n.mu.Lock()
 		h := n.cal.of(groupKey{o.Model.Name, span.Service})
 		if h.Texts >= n.cfg.MinTexts {
-			h.add(1-similarity, lengthClass(t.Text))
+			h.add(n.cfg, 1-similarity, lengthClass(t.Text))
 			h.Usual.Add(o.Trace.End(), max(0, similarity))
 		}
 		duplicate := near != nil && near.Similarity >= n.cfg.Duplicate
