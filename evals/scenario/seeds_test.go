@@ -1,0 +1,5 @@
+//go:build !race
+
+package scenario
+
+const seeds = 20
