@@ -1,6 +1,10 @@
 package engine
 
-import "time"
+import (
+	"cmp"
+	"strings"
+	"time"
+)
 
 // AnomalyType names what is wrong. The set is open towards readers of alerts; each type has one detector that owns it.
 type AnomalyType string
@@ -124,6 +128,18 @@ func (e Effect) Ratio() float64 {
 	return e.Current / e.Baseline
 }
 
+// quantities names what the effect of an anomaly type measures.
+var quantities = map[AnomalyType]string{
+	LatencySpike: "latency", ErrorRate: "error proportion", TokenAbuse: "tokens", CostOverrun: "cost", Traffic: "requests",
+	ModelRegression: "time relative to the version before", AgentTrajectory: "calls of one tool in a run",
+	SemanticNovelty: "similarity to what is normal", Jailbreak: "similarity to known attacks",
+}
+
+// Quantity is what the effect of an anomaly of this type measures, in words.
+func (t AnomalyType) Quantity() string {
+	return cmp.Or(quantities[t], strings.ReplaceAll(string(t), "_", " "))
+}
+
 // Finding is what one detector says about one observation.
 type Finding struct {
 	Type     AnomalyType   `json:"type"`
@@ -142,7 +158,8 @@ type Finding struct {
 	Learning bool          `json:"learning"` // too little history: said, never counted
 	Reason   string        `json:"reason"`   // one sentence with its figures
 	Excerpt  string        `json:"excerpt,omitempty"`
-	Nearest  *Neighbor     `json:"nearest,omitempty"` // nearest normal or attack example, for semantic detectors
+	Nearest  *Neighbor     `json:"nearest,omitempty"` // nearest normal example, for semantic detectors
+	Known    *Neighbor     `json:"known,omitempty"`   // the known attack that it resembles
 }
 
 // Contribution is one detector's share in a verdict.
@@ -187,5 +204,6 @@ type Anomaly struct {
 	Reason     string         `json:"reason"`
 	Excerpt    string         `json:"excerpt,omitempty"` // redacted
 	Nearest    *Neighbor      `json:"nearest,omitempty"`
+	Known      *Neighbor      `json:"known,omitempty"`
 	Shares     []Contribution `json:"contributions,omitempty"`
 }

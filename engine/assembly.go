@@ -53,11 +53,11 @@ func (a *assembler) add(s Span, r *receipt) bool {
 		return false
 	}
 	t := a.trace(s.TraceID, s.End)
+	t.hold(r) // a repeated span too: who sent it again waits for the first one's effects
 	if _, again := t.seen[s.SpanID]; again {
 		a.dropped(dropDuplicate, 1)
 		return false
 	}
-	t.hold(r)
 	t.late = judged
 	if t.oversize {
 		a.dropped(dropOversizeTrace, 1)

@@ -93,7 +93,7 @@ func DefaultConfig() Config {
 		FlagBelow:       0.01,
 		ChunkWords:      64,
 		MaxChunks:       64,
-		EmbedKinds:      []TextKind{TextUserPrompt, TextDocument, TextToolResult},
+		EmbedKinds:      []TextKind{TextUserPrompt},
 		HoldBack:        30 * time.Minute,
 		MaxHeld:         2_000,
 		SnapshotEvery:   time.Minute,

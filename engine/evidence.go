@@ -23,7 +23,7 @@ const maxSlices = 24
 // gather collects the evidence of a group from what is remembered of its services' traffic. markers are those near it.
 func (d *digests) gather(g *group, markers []ChangeMarker) Evidence {
 	in := &g.incident
-	from, to := in.Onset, in.LastSeen
+	from, to := g.since, in.LastSeen
 	during, before := d.during(in.Services, from, to)
 	ev := Evidence{From: from, To: to, Before: from, Changes: g.listChanges()}
 	if len(before) > 0 {
@@ -49,7 +49,7 @@ func (d *digests) gather(g *group, markers []ChangeMarker) Evidence {
 	if isSemantic(in.Type) {
 		ev.Terms = tellingTerms(abnormal, before, 8)
 		if ev.Abnormal = g.example; ev.Abnormal != nil {
-			ev.Normal = g.nearest
+			ev.Normal, ev.Known = g.nearest, g.known
 		}
 	} else if x := slowest(abnormal); x != nil {
 		ev.Abnormal = &Example{TraceID: x.id, SpanID: x.lead, Text: fmt.Sprintf("trace of %s", round(x.duration))}

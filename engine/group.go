@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -18,24 +19,27 @@ type grouper struct {
 	cfg      IncidentConfig
 	severity SeverityConfig
 	digests  *digests
-	groups   map[string]*group   // active, by each fingerprint they answer to
+	groups   map[string]*group   // active, by fingerprint
 	resolved map[string]Incident // by fingerprint, for re-raise
 	recent   []*group            // resolved ones whose last symptoms may still come
 }
 
 // group is a candidate until opened, then an active incident.
 type group struct {
-	incident     Incident
-	fingerprints []string // its own first, then those of the symptoms it took in
-	opened       bool
-	ready        time.Time // event time at which it had enough support; zero before
-	traces       map[TraceID]struct{}
-	order        []TraceID // of traces, oldest first
-	changes      map[string]Change
-	pending      []Anomaly // of a candidate, to be given their incident once it opens
-	example      *Example  // of its strongest anomaly
-	nearest      *Example  // the normal example beside it
-	gathered     int       // anomalies when evidence was last gathered
+	incident Incident
+	opened   bool
+	windowed bool      // its onset is that of a window
+	since    time.Time // onset of this time, where the incident was raised before
+	ready    time.Time // event time at which it had enough support; zero before
+	traces   map[TraceID]struct{}
+	order    []TraceID // of traces, oldest first
+	changes  map[string]Change
+	pending  []Anomaly     // of a candidate, to be given their incident once it opens
+	example  *Example      // of its strongest anomaly
+	nearest  *Example      // the normal example beside it
+	known    *Example      // the known attack that it resembles
+	gathered int           // anomalies when evidence was last gathered
+	told     TimelineEntry // the latest event that was told
 }
 
 // Bounds of what a group keeps and an incident shows.
@@ -58,7 +62,10 @@ func (g *grouper) restore(incidents []Incident) {
 			continue
 		}
 		x := g.newGroup(in.Fingerprint)
-		x.incident, x.opened, x.gathered = in, true, in.Anomalies
+		x.incident, x.opened, x.gathered, x.since = in, true, in.Anomalies, in.Onset
+		if n := len(in.Timeline); n > 0 {
+			x.told = in.Timeline[n-1]
+		}
 		for _, id := range in.Traces {
 			g.addTrace(x, id)
 		}
@@ -77,9 +84,21 @@ func incidentID(fingerprint string, onset time.Time) string {
 }
 
 func (g *grouper) newGroup(fp string) *group {
-	x := &group{fingerprints: []string{fp}, traces: make(map[TraceID]struct{}), changes: make(map[string]Change)}
+	x := &group{traces: make(map[TraceID]struct{}), changes: make(map[string]Change)}
 	g.groups[fp] = x
 	return x
+}
+
+// news is the latest event of the incident, and whether it was not told before: a change without an event, such as one more
+// symptom, tells nothing.
+func (x *group) news() (event string, fresh bool) {
+	if len(x.incident.Timeline) == 0 {
+		return "", false
+	}
+	last := x.incident.Timeline[len(x.incident.Timeline)-1]
+	fresh = last != x.told
+	x.told = last
+	return last.Event, fresh
 }
 
 // add takes an anomaly into its group and, when the group is an incident, stamps it with the incident's id.
@@ -106,9 +125,7 @@ func (g *grouper) add(a *Anomaly) *group {
 	if !a.TraceID.IsZero() {
 		g.addTrace(x, a.TraceID)
 	}
-	if at := a.onset(); at.Before(in.Onset) && in.Onset.Sub(at) <= g.cfg.GroupGap {
-		in.Onset = at
-	}
+	x.begin(a)
 	if a.At.After(in.LastSeen) {
 		in.LastSeen = a.At
 	}
@@ -121,10 +138,7 @@ func (g *grouper) add(a *Anomaly) *group {
 		in.Score, in.Effect = a.Score, a.Effect
 		if a.Excerpt != "" {
 			x.example = &Example{TraceID: a.TraceID, SpanID: a.SpanID, Text: a.Excerpt}
-			x.nearest = nil
-			if n := a.Nearest; n != nil {
-				x.nearest = &Example{Text: n.Memo.Text, Similarity: n.Similarity, Source: cmp.Or(n.Memo.Family, n.Memo.Source)}
-			}
+			x.nearest, x.known = a.Nearest.example(), a.Known.example()
 		}
 	}
 	x.note(a)
@@ -135,6 +149,18 @@ func (g *grouper) add(a *Anomaly) *group {
 		x.pending = append(x.pending, *a)
 	}
 	return x
+}
+
+// begin moves the onset. Windows know better than single traces when something began: one slow trace some minutes earlier is chance.
+func (x *group) begin(a *Anomaly) {
+	at, in := a.onset(), &x.incident
+	window := a.Window > 0
+	switch {
+	case window && !x.windowed && !x.opened:
+		in.Onset, x.windowed = at, true
+	case window == x.windowed && at.Before(in.Onset):
+		in.Onset = at
+	}
 }
 
 func (a *Anomaly) onset() time.Time { return a.At.Add(-a.Window) }
@@ -155,18 +181,18 @@ func (g *grouper) addTrace(x *group, id TraceID) {
 func (x *group) note(a *Anomaly) {
 	shares := a.Shares
 	if len(shares) == 0 {
-		shares = []Contribution{{Finding: Finding{Detector: string(a.Type), Series: a.Series, Effect: a.Effect, TraceID: a.TraceID, SpanID: a.SpanID}, Score: a.Score}}
+		shares = []Contribution{{Finding: Finding{Type: a.Type, Series: a.Series, Effect: a.Effect, TraceID: a.TraceID, SpanID: a.SpanID}, Score: a.Score}}
 	}
 	for _, c := range shares {
 		if c.Score <= 1 {
 			continue
 		}
-		key := c.Detector + "|" + c.Series.String()
+		key := string(c.Type) + "|" + c.Series.String()
 		have, ok := x.changes[key]
 		if !ok && len(x.changes) >= 4*maxChanges || ok && have.Effect.Ratio() >= c.Effect.Ratio() {
 			continue
 		}
-		change := Change{What: c.Detector, Series: c.Series.String(), Effect: c.Effect}
+		change := Change{What: c.Type.Quantity(), Series: c.Series.String(), Effect: c.Effect}
 		if !c.TraceID.IsZero() {
 			change.TraceID, change.SpanID = c.TraceID.String(), c.SpanID.String()
 		}
@@ -216,10 +242,10 @@ func (g *grouper) actors(x *group, kind string) map[string]int {
 func (g *grouper) advance(watermark, now time.Time) []*group {
 	var changed []*group
 	for _, x := range g.sorted() {
-		if g.groups[x.fingerprints[0]] != x {
+		in := &x.incident
+		if g.groups[in.Fingerprint] != x {
 			continue // taken in by one handled before it
 		}
-		in := &x.incident
 		switch {
 		case x.opened:
 			if watermark.Sub(in.LastSeen) >= g.cfg.ResolveAfter {
@@ -258,16 +284,9 @@ func (g *grouper) advance(watermark, now time.Time) []*group {
 
 // sorted lists the active groups, causes before symptoms, so that the outcome does not depend on map order.
 func (g *grouper) sorted() []*group {
-	out := make([]*group, 0, len(g.groups))
-	for fp, x := range g.groups {
-		if x.fingerprints[0] == fp {
-			out = append(out, x)
-		}
-	}
-	slices.SortFunc(out, func(a, b *group) int {
-		return cmp.Or(cmp.Compare(rank(a.incident.Type), rank(b.incident.Type)), strings.Compare(a.fingerprints[0], b.fingerprints[0]))
+	return slices.SortedFunc(maps.Values(g.groups), func(a, b *group) int {
+		return cmp.Or(cmp.Compare(rank(a.incident.Type), rank(b.incident.Type)), strings.Compare(a.incident.Fingerprint, b.incident.Fingerprint))
 	})
-	return out
 }
 
 // settle is how long a group waits for its cause to show: symptoms wait, what is a cause by itself does not.
@@ -305,8 +324,8 @@ func (g *grouper) cause(x *group) *group {
 	return nil
 }
 
-// explains reports whether group y accounts for group x: most of x's abnormal traces are abnormal in y too, or most of them
-// come from the one that y is about, far more than its share of traffic.
+// explains reports whether group y accounts for group x: x is about a version of the agent that y is about, most of x's abnormal
+// traces are abnormal in y too, or most of them come from the user, tenant or key that y is about.
 func (g *grouper) explains(y, x *group) bool {
 	if y.incident.LastSeen.Before(x.incident.Onset.Add(-g.cfg.GroupGap)) || x.incident.LastSeen.Before(y.incident.Onset.Add(-g.cfg.GroupGap)) {
 		return false
@@ -314,9 +333,17 @@ func (g *grouper) explains(y, x *group) bool {
 	if isSemantic(x.incident.Type) && rank(y.incident.Type) > rank(TokenAbuse) {
 		return false // that an answer was slow does not make a topic new
 	}
+	if x.incident.Subject.Kind == SubjectAgentVersion && y.incident.Subject.Kind == SubjectAgent &&
+		strings.HasPrefix(x.incident.Subject.Value, y.incident.Subject.Value+"@") {
+		return true
+	}
 	shared := 0
 	for id := range x.traces {
-		if _, both := y.traces[id]; both {
+		_, both := y.traces[id]
+		if d, ok := g.digests.byTrace[id]; ok && !both {
+			_, both = d.abnormal[y.incident.Type]
+		}
+		if both {
 			shared++
 		}
 	}
@@ -345,6 +372,7 @@ func (g *grouper) explains(y, x *group) bool {
 func (g *grouper) open(x *group, now time.Time) {
 	in := &x.incident
 	in.ID, in.DetectedAt, in.Raised = incidentID(in.Fingerprint, in.Onset), now, 1
+	x.since = in.Onset
 	event := TimelineEntry{At: in.LastSeen, Event: "raised"}
 	if earlier, again := g.resolved[in.Fingerprint]; again {
 		delete(g.resolved, in.Fingerprint)
@@ -372,13 +400,10 @@ func (g *grouper) open(x *group, now time.Time) {
 }
 
 func appendEvent(list []TimelineEntry, e TimelineEntry) []TimelineEntry {
-	if len(list) >= maxTimeline {
-		return list
-	}
-	return append(list, e)
+	return append(slices.Clone(list[max(0, len(list)-maxTimeline+1):]), e)
 }
 
-// absorb merges the symptom x into y, which answers to x's fingerprints from now on.
+// absorb merges the symptom x into y.
 func (g *grouper) absorb(y, x *group) {
 	in := &y.incident
 	for _, t := range append([]AnomalyType{x.incident.Type}, x.incident.Also...) {
@@ -400,10 +425,7 @@ func (g *grouper) absorb(y, x *group) {
 		in.LastSeen = x.incident.LastSeen
 	}
 	in.Anomalies += x.incident.Anomalies
-	for _, fp := range x.fingerprints {
-		g.groups[fp] = y
-	}
-	y.fingerprints = append(y.fingerprints, x.fingerprints...)
+	g.remove(x)
 	if y.opened {
 		for i := range y.pending {
 			y.pending[i].IncidentID = in.ID
@@ -423,11 +445,7 @@ func (g *grouper) resolve(x *group, at time.Time, by, note string) {
 	g.recent = append(g.recent, x)
 }
 
-func (g *grouper) remove(x *group) {
-	for _, fp := range x.fingerprints {
-		delete(g.groups, fp)
-	}
-}
+func (g *grouper) remove(x *group) { delete(g.groups, x.incident.Fingerprint) }
 
 func (g *grouper) forgetResolved(watermark time.Time) {
 	g.recent = slices.DeleteFunc(g.recent, func(x *group) bool { return watermark.Sub(x.incident.LastSeen) > g.cfg.ResolveAfter+g.cfg.GroupGap })
@@ -467,7 +485,10 @@ func title(in *Incident) string {
 	if more := len(in.Services) - 3; more > 0 {
 		where += fmt.Sprintf(" and %d more", more)
 	}
-	who := in.Subject.Kind + " " + in.Subject.Value
+	who := strings.ReplaceAll(in.Subject.Kind, "_", " ") + " " + in.Subject.Value
+	if in.Subject.Kind == SubjectAPIKey {
+		who = "API key " + in.Subject.Value
+	}
 	times := ""
 	if r := in.Effect.Ratio(); r >= 1.05 {
 		times = fmt.Sprintf(" %.1f times", r)

@@ -61,6 +61,7 @@ type Evidence struct {
 	Markers  []ChangeMarker `json:"markers,omitempty"`
 	Abnormal *Example       `json:"abnormal,omitempty"`
 	Normal   *Example       `json:"normal,omitempty"` // the nearest normal example beside it
+	Known    *Example       `json:"known,omitempty"`  // the known attack that it resembles
 	Terms    []string       `json:"terms,omitempty"`  // words that tell the abnormal texts from the normal ones
 	Similar  []PastIncident `json:"similar,omitempty"`
 }

@@ -75,10 +75,11 @@ func (p *Pipeline) change(ctx context.Context, id string, apply func(x *group, n
 		return Incident{}, Errorf(CodeNotFound, "no active incident %s", id)
 	}
 	apply(x, time.Now().UTC())
+	event, _ := x.news()
 	if err := p.store(ctx, Entry{Incidents: []Incident{x.incident}}); err != nil {
 		return Incident{}, &Error{Code: CodeUnavailable, Message: "the store does not answer", RetryAfter: time.Second, Err: err}
 	}
-	p.tell(ctx, x.incident.Timeline[len(x.incident.Timeline)-1].Event, x.incident)
+	p.tell(ctx, event, x.incident)
 	return x.incident, nil
 }
 
@@ -168,6 +169,8 @@ func (p *Pipeline) eachSnapshotter(do func(name string, s Snapshotter)) {
 			do(snapshotDetector+d.Name(), s)
 		}
 	}
+	p.mu.Lock()
 	do(snapshotAlphas, p.alphas)
+	p.mu.Unlock()
 	do(snapshotServices, &p.services)
 }

@@ -1,6 +1,9 @@
 package engine
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // Model names an embedding model. Vectors of two models are never compared.
 type Model struct {
@@ -79,4 +82,12 @@ type Query struct {
 type Neighbor struct {
 	Memo       Memo    `json:"memo"`
 	Similarity float64 `json:"similarity"`
+}
+
+// example is the neighbor as evidence shows it, nil for none.
+func (n *Neighbor) example() *Example {
+	if n == nil {
+		return nil
+	}
+	return &Example{Text: n.Memo.Text, Similarity: n.Similarity, Source: cmp.Or(n.Memo.Family, n.Memo.Source)}
 }

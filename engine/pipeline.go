@@ -52,8 +52,9 @@ type Pipeline struct {
 	inbox     chan delivery
 	inboxLen  atomic.Int64 // spans
 	semantic  chan *job
-	notes     chan string   // incident ids that want a note
-	draining  chan struct{} // closed once Consume must refuse
+	notes     chan string  // incident ids that want a note
+	gate      sync.RWMutex // nothing enters the inbox once draining is set
+	draining  bool         // Consume must refuse
 	started   atomic.Bool
 	ids       *lru.Cache[string, string]
 	lensDown  []time.Time // wall time until which a failing lens is not asked
@@ -109,7 +110,6 @@ func New(cfg Config, parts Parts) (*Pipeline, error) {
 		inbox:    make(chan delivery, 1024),
 		semantic: make(chan *job, cfg.SemanticQueue),
 		notes:    make(chan string, 64),
-		draining: make(chan struct{}),
 		ids:      ids,
 		lensDown: make([]time.Time, len(parts.Lenses)),
 		mark:     watermark{lateness: cfg.AllowedLateness, idle: cfg.IdleAfter},
@@ -141,11 +141,11 @@ func (p *Pipeline) Consume(ctx context.Context, b Batch) error {
 		p.inboxLen.Add(-n)
 		return &Error{Code: CodeFull, Message: "screening is full, come back", RetryAfter: time.Second}
 	}
-	select {
-	case <-p.draining:
+	p.gate.RLock()
+	defer p.gate.RUnlock()
+	if p.draining {
 		p.inboxLen.Add(-n)
 		return &Error{Code: CodeUnavailable, Message: "stopping", RetryAfter: 5 * time.Second}
-	default:
 	}
 	select {
 	case p.inbox <- delivery{b, newReceipt(b.Done), time.Now()}:
@@ -199,7 +199,21 @@ func (p *Pipeline) Run(ctx context.Context) error {
 		cancel()
 		<-done
 	}
+	p.learn(context.WithoutCancel(ctx), p.releaseAll())
 	return p.snapshot(context.WithoutCancel(ctx))
+}
+
+// Settle ends open windows and teaches what is still held back, as if calm time had passed. It is for offline use: after Run has
+// returned, and before Score is asked about other traces.
+func (p *Pipeline) Settle(ctx context.Context) {
+	p.parts.Screener.Advance(p.mark.latest.Add(24 * time.Hour))
+	p.learn(ctx, p.releaseAll())
+}
+
+func (p *Pipeline) releaseAll() []heldTrace {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.release(p.mark.latest.Add(24 * time.Hour))
 }
 
 // screen is the first stage: one goroutine that owns assembly and event time.
@@ -230,7 +244,9 @@ func (p *Pipeline) screen(ctx, work context.Context) {
 
 // drain takes what is still in the inbox and completes every open trace.
 func (p *Pipeline) drain(work context.Context) {
-	close(p.draining)
+	p.gate.Lock()
+	p.draining = true
+	p.gate.Unlock()
 	for {
 		select {
 		case d := <-p.inbox:
@@ -252,13 +268,18 @@ func (p *Pipeline) take(ctx context.Context, d delivery) {
 	for _, s := range d.batch.Spans {
 		p.pseudonymise(&s)
 		if !p.mark.hear(s.End, d.at) {
+			// A clock that runs ahead: the span is taken to have ended as it arrived, or its windows would stay open till then.
 			p.drop(dropFuture, 1)
+			s.Start, s.End = d.at.Add(-s.Duration()), d.at
 		}
 		if p.assembler.add(s, d.receipt) {
 			fresh = append(fresh, s)
 		}
 	}
 	for _, c := range d.batch.Contents {
+		if !believable(c.At, d.at) {
+			c.At = d.at
+		}
 		p.assembler.join(c, d.receipt)
 	}
 	if len(d.batch.Events) > 0 {
@@ -269,6 +290,10 @@ func (p *Pipeline) take(ctx context.Context, d delivery) {
 	p.m.spans.Add(float64(len(fresh)))
 	var err error
 	if len(d.batch.Markers) > 0 {
+		for i := range d.batch.Markers {
+			m := &d.batch.Markers[i]
+			m.Description, _ = p.parts.Redactor.Redact(m.Description)
+		}
 		if err = p.parts.Markers.AddMarkers(ctx, d.batch.Markers); err != nil {
 			err = fmt.Errorf("engine: store change markers: %w", err)
 			p.log.Error("change markers not stored", "error", err)
@@ -409,7 +434,7 @@ func (p *Pipeline) run(ctx context.Context, detectors []Detector, o Observation)
 func (p *Pipeline) settle(ctx context.Context, j *job, observations []Observation) {
 	service := j.trace.Lead().Service
 	p.mu.Lock()
-	v := judge(j.trace.ID, j.findings, p.alphas.value(service), p.cfg.Severity)
+	v := judge(j.trace.ID, j.findings, p.alphas.of(service).Value(), p.cfg.Severity)
 	if !j.trace.Late {
 		for i := range j.findings {
 			if !screened(&j.findings[i]) {
@@ -497,7 +522,7 @@ func (p *Pipeline) record(ctx context.Context, j *job, v Verdict, observations [
 	a := Anomaly{
 		ID: "trace-" + v.TraceID.String(), Type: v.Type, Severity: v.Severity, Service: service, Series: lead.Series,
 		Subject: lead.Subject, At: j.trace.End(), Score: v.Score, P: v.P, Alpha: v.Alpha, Effect: lead.Effect,
-		TraceID: v.TraceID, SpanID: lead.SpanID, Reason: v.Reason, Nearest: lead.Nearest, Shares: v.Contributions,
+		TraceID: v.TraceID, SpanID: lead.SpanID, Reason: v.Reason, Nearest: lead.Nearest, Known: lead.Known, Shares: v.Contributions,
 		Excerpt: excerpt(lead.Excerpt, p.cfg.Evidence.ExcerptBytes),
 	}
 	if a.Subject.Kind == "" {
@@ -517,7 +542,7 @@ func (p *Pipeline) windows(ctx context.Context, findings []Finding, mark time.Ti
 		if f.Learning || !f.Material {
 			continue
 		}
-		alpha := p.alphas.value(f.Series.Service)
+		alpha := p.alphas.of(f.Series.Service).Value()
 		v := judge(f.TraceID, []Finding{f}, alpha, p.cfg.Severity)
 		if !v.Anomalous {
 			continue
@@ -526,7 +551,7 @@ func (p *Pipeline) windows(ctx context.Context, findings []Finding, mark time.Ti
 			ID:   fmt.Sprintf("window-%s-%s-%s-%d", f.Detector, f.Series, f.Subject.Value, f.At.Unix()),
 			Type: f.Type, Severity: v.Severity, Service: f.Series.Service, Series: f.Series, Subject: f.Subject, At: f.At,
 			Window: f.Window, Score: v.Score, P: v.P, Alpha: alpha, Effect: f.Effect, Traces: f.Traces, Reason: f.Reason,
-			Excerpt: excerpt(f.Excerpt, p.cfg.Evidence.ExcerptBytes), Nearest: f.Nearest, SpanID: f.SpanID, TraceID: f.TraceID,
+			Excerpt: excerpt(f.Excerpt, p.cfg.Evidence.ExcerptBytes), Nearest: f.Nearest, Known: f.Known, SpanID: f.SpanID, TraceID: f.TraceID,
 		})
 	}
 	if err := p.file(ctx, anomalies); err != nil {
@@ -568,7 +593,7 @@ func (p *Pipeline) file(ctx context.Context, anomalies []Anomaly) error {
 func (p *Pipeline) publish(ctx context.Context, changed []*group) {
 	for _, x := range changed {
 		in := &x.incident
-		event := in.Timeline[len(in.Timeline)-1].Event
+		event, news := x.news()
 		if in.Status != StatusResolved {
 			p.gather(ctx, x)
 		}
@@ -576,6 +601,9 @@ func (p *Pipeline) publish(ctx context.Context, changed []*group) {
 			p.log.Error("incident not stored", "incident", in.ID, "error", err)
 		}
 		x.pending = nil
+		if !news {
+			continue
+		}
 		p.m.incidents.WithLabelValues(event).Inc()
 		p.log.Info("incident", "event", event, "incident", in.ID, "type", in.Type, "severity", in.Severity, "title", in.Title)
 		if event == "raised" || event == "raised again" {
@@ -603,7 +631,7 @@ func (p *Pipeline) tell(ctx context.Context, change string, in Incident) {
 // gather renews the evidence of an incident and asks for a note when it says something new. p.mu is held.
 func (p *Pipeline) gather(ctx context.Context, x *group) {
 	in := &x.incident
-	markers, err := p.parts.Markers.Markers(ctx, in.Onset.Add(-p.cfg.Evidence.MarkersBefore), in.LastSeen.Add(time.Nanosecond))
+	markers, err := p.parts.Markers.Markers(ctx, x.since.Add(-p.cfg.Evidence.MarkersBefore), in.LastSeen.Add(time.Nanosecond))
 	if err != nil {
 		p.log.Error("change markers not read", "incident", in.ID, "error", err)
 	}

@@ -77,9 +77,18 @@ func (b *serviceBook) Snapshot(w io.Writer) error {
 
 // Restore implements Snapshotter.
 func (b *serviceBook) Restore(r io.Reader) error {
+	var in map[string]serviceEntry
+	if err := json.NewDecoder(r).Decode(&in); err != nil {
+		return err
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return json.NewDecoder(r).Decode(&b.services)
+	for name, e := range in {
+		if len(b.services) < b.max {
+			b.services[name] = &e
+		}
+	}
+	return nil
 }
 
 // alphaBook keeps a significance level a service, moved so that its incidents meet the alert budget. It is guarded by its owner.
@@ -118,7 +127,13 @@ func (b *alphaBook) of(service string) *statistical.Alpha {
 // alphaGain is the step on log α of one alert: slow, since a day has few.
 const alphaGain = 0.1
 
-func (b *alphaBook) value(service string) float64 { return b.of(service).Value() }
+// value is the level of a service, the initial one when it was never judged. Nothing changes.
+func (b *alphaBook) value(service string) float64 {
+	if a, ok := b.levels[service]; ok {
+		return a.Value()
+	}
+	return b.cfg.InitialAlpha
+}
 
 func (b *alphaBook) alerted(service string, at time.Time) { b.of(service).Alert(at) }
 

@@ -275,3 +275,38 @@ func (t *Trace) End() time.Time {
 	}
 	return end
 }
+
+// Join attaches separately delivered content to its spans. Content of a span that is not there is left out.
+func Join(spans []Span, contents []Content) []Span {
+	type ref struct {
+		trace TraceID
+		span  SpanID
+	}
+	at := make(map[ref]int, len(spans))
+	for i := range spans {
+		at[ref{spans[i].TraceID, spans[i].SpanID}] = i
+	}
+	for _, c := range contents {
+		if i, ok := at[ref{c.TraceID, c.SpanID}]; ok {
+			spans[i].attach(c)
+		}
+	}
+	return spans
+}
+
+// Traces groups spans by trace id, in the order in which traces first appear.
+func Traces(spans []Span) []Trace {
+	byID := make(map[TraceID][]Span)
+	var order []TraceID
+	for _, s := range spans {
+		if _, known := byID[s.TraceID]; !known {
+			order = append(order, s.TraceID)
+		}
+		byID[s.TraceID] = append(byID[s.TraceID], s)
+	}
+	out := make([]Trace, len(order))
+	for i, id := range order {
+		out[i] = NewTrace(id, byID[id])
+	}
+	return out
+}

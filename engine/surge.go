@@ -18,9 +18,9 @@ type surges struct {
 	cfg   SurgeConfig
 	keys  *simplelru.LRU[surgeKey, *surge]
 	until time.Time // windows that ended by then are closed
-	// calm holds, by detector, minus the decimal logarithm of the p-values of calm windows: traces depend on each other, and what
-	// the binomial leaves out of that is corrected by what it cost before.
-	calm map[string]*statistical.Conformal
+	// inflation is, by detector, of the p-values of calm windows: traces depend on each other, and what the binomial leaves out
+	// of that is corrected by what it cost before.
+	inflation map[string]*statistical.Inflation
 }
 
 // SurgeConfig says when many unusual traces are a finding. Times are event time.
@@ -66,7 +66,7 @@ func newSurges(cfg SurgeConfig) (*surges, error) {
 	if err != nil {
 		return nil, fmt.Errorf("engine: surges: %w", err)
 	}
-	return &surges{cfg: cfg, keys: keys, calm: make(map[string]*statistical.Conformal)}, nil
+	return &surges{cfg: cfg, keys: keys, inflation: make(map[string]*statistical.Inflation)}, nil
 }
 
 // unusual reports whether a finding counts as unusual for a single trace.
@@ -154,24 +154,21 @@ func (s *surges) advance(watermark time.Time) []Finding {
 	return out
 }
 
-// notCalm is the p-value below which a window is a surge, calmNeeded the number of calm windows that calibration needs.
+// notCalm is the p-value below which a window is a surge, inflationHalfLife how fast corrections are forgotten.
 const (
-	notCalm    = 1e-3
-	calmNeeded = 50
+	notCalm           = 1e-3
+	inflationHalfLife = 72 * time.Hour
 )
 
 func (s *surges) calibrate(f *Finding) {
-	c, ok := s.calm[f.Detector]
+	i, ok := s.inflation[f.Detector]
 	if !ok {
-		c = statistical.NewConformal(512, 1)
-		s.calm[f.Detector] = c
+		i = statistical.NewInflation(inflationHalfLife)
+		s.inflation[f.Detector] = i
 	}
-	raw := statistical.Score(f.P, 0.1)
-	if c.Len() >= calmNeeded {
-		f.P = max(f.P, c.UpperP(raw))
-	}
-	if f.P >= notCalm {
-		c.Add(raw)
+	raw := f.P
+	if f.P = i.Correct(raw); f.P >= notCalm {
+		i.Add(f.At, raw)
 	}
 }
 
@@ -193,11 +190,16 @@ func (s *surges) judge(k surgeKey, x *surge, until time.Time) (Finding, bool) {
 	best := Finding{P: 1}
 	for _, n := range surgeHorizons {
 		from := until.Add(-time.Duration(n) * s.cfg.Window)
-		var sum surgeWindow
-		for i := range closed {
+		sum := surgeWindow{start: last.start}
+		going := true
+		for i := len(closed) - 1; i >= 0; i-- {
 			w := &closed[i]
 			if w.start.Before(from) {
-				continue
+				break
+			}
+			// It began with the first of the windows without a gap that are at least half as intense as the last.
+			if going = going && 2*float64(w.odd) >= lastShare*float64(w.traces); going {
+				sum.start = w.start
 			}
 			sum.traces += w.traces
 			sum.odd += w.odd
@@ -223,7 +225,7 @@ func (s *surges) judge(k surgeKey, x *surge, until time.Time) (Finding, bool) {
 			continue
 		}
 		best = sum.example
-		best.P, best.At, best.Window = p, until, time.Duration(n)*s.cfg.Window
+		best.P, best.At, best.Window = p, until, until.Sub(sum.start)
 		best.Traces = sum.unusual
 		count := float64(sum.odd)
 		best.Effect.Baseline, best.Effect.Current = sum.baseline/count, sum.now/count

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -70,6 +71,13 @@ func redactTrace(t Trace, redactor Redactor) (Trace, map[string][]Sensitive) {
 				documents[j] = d
 			}
 			s.Retrieval.Documents = documents
+		}
+		if len(s.Evaluations) > 0 {
+			evaluations := slices.Clone(s.Evaluations)
+			for j := range evaluations {
+				evaluations[j].Explanation = clean(evaluations[j].Explanation)
+			}
+			s.Evaluations = evaluations
 		}
 		s.System, s.Input, s.Output = messages(s.System), messages(s.Input), messages(s.Output)
 		out.Spans[i] = s
@@ -142,11 +150,18 @@ func eachText(s *Span, kind TextKind, yield func(string)) {
 	}
 }
 
+// wordBytes is the length from which on a word counts as several, in bytes: some languages write no spaces.
+const wordBytes = 16
+
 // chunks cuts a text into pieces of about the given number of words, at the end of a sentence or line where one is near.
 func chunks(text string, words int) []string {
 	var out []string
 	start, count, inWord := 0, 0, false
 	for i, r := range text {
+		if i-start >= words*wordBytes {
+			out = appendChunk(out, text[start:i])
+			start, count, inWord = i, 0, false
+		}
 		if !unicode.IsSpace(r) {
 			if !inWord {
 				count++

@@ -14,10 +14,12 @@ type watermark struct {
 // maxAhead is how far in the future an event may lie before it is not believed.
 const maxAhead = 5 * time.Minute
 
+func believable(event, now time.Time) bool { return event.Sub(now) <= maxAhead }
+
 // hear takes note of an event time and reports whether it is believable.
 func (w *watermark) hear(event, now time.Time) bool {
 	w.heard = now
-	if event.Sub(now) > maxAhead {
+	if !believable(event, now) {
 		return false
 	}
 	if event.After(w.latest) {

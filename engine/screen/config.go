@@ -34,7 +34,7 @@ func DefaultConfig() Config {
 		MaxSeries:       10_000,
 		MaxServices:     256,
 		MaxUsers:        512,
-		MinSamples:      30,
+		MinSamples:      50,
 		MinWindows:      24,
 		HalfLife:        72 * time.Hour,
 		AdoptAfter:      12 * time.Hour,

@@ -3,7 +3,7 @@
 //
 // In flow spans (Observe), the watermark (Advance) and complete traces (Score); out flow findings with a p-value, an effect
 // size and a learning state. A series is one service, operation, model, agent, tool and region. Beside each series stands a
-// pool of all series with the same service and operation: where a series has not seen enough, its pool answers for it.
+// pool of all series with the same service and operation: where a series has not seen enough, its pool answers for its errors.
 //
 // Windows hold their values apart until they close. A baseline learns from a window that closed calm, never from one that
 // showed something, so that an incident does not become the new normal; a level that lasts for AdoptAfter is adopted.

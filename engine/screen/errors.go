@@ -14,7 +14,7 @@ const leastFailures = 3
 
 // errorsOfWindow tests the proportion of failures against the baseline's, over one window and over longer horizons.
 func (s *Screen) errorsOfWindow(x *series, w *window) (engine.Finding, bool) {
-	base, known := best(x.base.Errors, s.pool(x.key).Errors)
+	base, known := errorBaseline(x.base.Errors, s.pool(x.key))
 	f := engine.Finding{
 		Type: engine.ErrorRate, Detector: "errors", At: w.Start.Add(s.cfg.Window), Window: s.cfg.Window, Series: x.key, P: 1, Learning: !known,
 	}
@@ -22,7 +22,7 @@ func (s *Screen) errorsOfWindow(x *series, w *window) (engine.Finding, bool) {
 		return f, true
 	}
 	for _, n := range horizons {
-		sum := x.timeline.over(n, s.cfg.Window)
+		sum := x.timeline.over(n, s.cfg.Window, failing)
 		if sum.Failed < leastFailures {
 			continue
 		}
@@ -60,7 +60,7 @@ func (s *Screen) blame(f *engine.Finding, x *series, moment []*series) {
 		var failed, spans int
 		for _, y := range moment {
 			if level.same(y) {
-				sum := y.timeline.over(windows, s.cfg.Window)
+				sum := y.timeline.over(windows, s.cfg.Window, failing)
 				failed += sum.Failed
 				spans += sum.Spans
 			}
@@ -88,8 +88,8 @@ func (s *Screen) errorsOfTrace(t *engine.Trace) (engine.Finding, bool) {
 	types := make(map[string]int)
 	for i := range t.Spans {
 		span := &t.Spans[i]
-		own, pool := s.baselines(span)
-		base, known := best(own.Errors, pool.Errors)
+		pool, _ := s.pools.Peek(poolKey(span.Series()))
+		base, known := errorBaseline(s.baseline(span).Errors, pool)
 		if !known {
 			continue
 		}
@@ -100,7 +100,7 @@ func (s *Screen) errorsOfTrace(t *engine.Trace) (engine.Finding, bool) {
 		}
 		if failed == 0 {
 			f.SpanID, f.Series = span.SpanID, span.Series()
-			f.Subject = engine.Subject{Kind: engine.SubjectService, Value: span.Service}
+			f.Subject = culprit(span)
 		}
 		failed++
 		types[cmp.Or(span.ErrorType, "error")]++
@@ -125,6 +125,29 @@ func (s *Screen) errorsOfTrace(t *engine.Trace) (engine.Finding, bool) {
 	return f, true
 }
 
+// culprit is whom a failed span is laid to when nothing else is known: who was called, else the service.
+func culprit(s *engine.Span) engine.Subject {
+	switch {
+	case s.Operation.IsModelCall() && s.Provider != "":
+		return engine.Subject{Kind: engine.SubjectProvider, Value: s.Provider}
+	case s.Tool.Name != "":
+		return engine.Subject{Kind: engine.SubjectTool, Value: s.Tool.Name}
+	}
+	return engine.Subject{Kind: engine.SubjectService, Value: s.Service}
+}
+
+// errorBaseline is the proportion to judge by: the series' own where it has seen enough, its pool's otherwise. Proportions of like
+// operations can stand in for each other; latencies and tokens cannot, since a slower tool is not a fault.
+func errorBaseline(own, pool *statistical.Proportion) (base *statistical.Proportion, known bool) {
+	if !own.Learning() {
+		return own, true
+	}
+	if pool != nil && !pool.Learning() {
+		return pool, true
+	}
+	return own, false
+}
+
 func commonest(counts map[string]int) string {
 	best := ""
 	for k, n := range counts {
@@ -142,8 +165,8 @@ type passedOn struct {
 }
 
 type spanRef struct {
-	trace engine.TraceID
-	span  engine.SpanID
+	Trace engine.TraceID
+	Span  engine.SpanID
 }
 
 const passedOnKept = 10_000

@@ -18,8 +18,9 @@ const conspicuous = 0.02
 // baseline, over one window and over longer horizons. Counting exceedances instead of adding up sizes keeps one very slow
 // request from standing for many.
 func (s *Screen) latencyOfWindow(x *series, w *window) (engine.Finding, bool) {
-	base, known := best(x.base.Latency, s.pool(x.key).Latency)
+	base, known := x.base.Latency, !x.base.Latency.Learning()
 	t := tally{Start: w.Start, Points: len(w.Latency), Spans: w.Spans, Failed: w.Failed}
+	var traces []engine.TraceID
 	if known {
 		for _, p := range w.Latency {
 			upper := base.UpperP(p.Seconds)
@@ -28,9 +29,7 @@ func (s *Screen) latencyOfWindow(x *series, w *window) (engine.Finding, bool) {
 			}
 			if upper < 0.05 {
 				t.Above05++
-				if len(t.Slow) < maxTraces/len(horizons) {
-					t.Slow = append(t.Slow, p)
-				}
+				traces = appendTrace(traces, p.Trace)
 			}
 		}
 	}
@@ -42,15 +41,14 @@ func (s *Screen) latencyOfWindow(x *series, w *window) (engine.Finding, bool) {
 	if !known || len(w.Latency) == 0 {
 		return f, known
 	}
-	var slow []point
 	for _, n := range horizons {
-		sum := x.timeline.over(n, s.cfg.Window)
+		sum := x.timeline.over(n, s.cfg.Window, slow)
 		if sum.Points < 3 {
 			continue
 		}
-		p := min(statistical.BinomialUpperP(sum.Above25, sum.Points, 0.25), statistical.BinomialUpperP(sum.Above05, sum.Points, 0.05))
+		p := min(exceedP(sum.Above25, sum.Points, 0.25, base.Count()), exceedP(sum.Above05, sum.Points, 0.05, base.Count()))
 		if p < f.P {
-			f.P, f.Window, slow = p, f.At.Sub(sum.Start), sum.Slow
+			f.P, f.Window = p, f.At.Sub(sum.Start)
 		}
 	}
 	f.P = min(1, f.P*float64(2*len(horizons))) // as many looks
@@ -60,11 +58,15 @@ func (s *Screen) latencyOfWindow(x *series, w *window) (engine.Finding, bool) {
 	}
 	f.Effect = largerEffect(values, base)
 	f.Material = s.slower(f.Effect)
-	for _, p := range slow {
-		f.Traces = appendTrace(f.Traces, p.Trace)
-	}
+	f.Traces = traces
 	f.Reason = fmt.Sprintf("%s takes %s, normally %s", x.key, seconds(f.Effect.Current), seconds(f.Effect.Baseline))
 	return f, true
+}
+
+// exceedP is the chance that k of n values lie above a quantile that leaves the share level above it and was itself estimated from
+// count values: the true share above it is Beta distributed (the law of order statistics).
+func exceedP(k, n int, level, count float64) float64 {
+	return statistical.BetaBinomialUpperP(k, n, level*(count+1), (1-level)*(count+1))
 }
 
 // largerEffect compares the median and the upper quartile with the baseline's and returns the one that moved more: a slow
@@ -87,17 +89,16 @@ func (s *Screen) slower(e engine.Effect) bool {
 
 // latencyOfTrace compares each span of a trace with its series.
 func (s *Screen) latencyOfTrace(t *engine.Trace) (engine.Finding, bool) {
-	return s.worstSpan(t, engine.Finding{Type: engine.LatencySpike, Detector: "latency"}, func(span *engine.Span, own, pool *baseline) (float64, engine.Effect, bool, bool) {
+	return s.worstSpan(t, engine.Finding{Type: engine.LatencySpike, Detector: "latency"}, func(span *engine.Span, base *baseline) (float64, engine.Effect, bool, bool) {
 		if span.Failed {
 			return 1, engine.Effect{}, false, false
 		}
-		base, known := best(own.Latency, pool.Latency)
-		if !known {
+		if base.Latency.Learning() {
 			return 1, engine.Effect{}, false, true
 		}
 		x := span.Duration().Seconds()
-		e := engine.Effect{Baseline: base.Median(), Current: x, Unit: "s"}
-		return base.UpperP(x), e, s.slower(e), false
+		e := engine.Effect{Baseline: base.Latency.Median(), Current: x, Unit: "s"}
+		return base.Latency.UpperP(x), e, s.slower(e), false
 	}, func(span *engine.Span, e engine.Effect) string {
 		return fmt.Sprintf("%s took %s, normally %s", span.Name, seconds(e.Current), seconds(e.Baseline))
 	})
@@ -107,7 +108,7 @@ func (s *Screen) latencyOfTrace(t *engine.Trace) (engine.Finding, bool) {
 // make the finding a learning one only when no other span is known.
 func (s *Screen) worstSpan(
 	t *engine.Trace, f engine.Finding,
-	score func(span *engine.Span, own, pool *baseline) (p float64, e engine.Effect, material, learning bool),
+	score func(span *engine.Span, base *baseline) (p float64, e engine.Effect, material, learning bool),
 	reason func(span *engine.Span, e engine.Effect) string,
 ) (engine.Finding, bool) {
 	f.At, f.TraceID, f.P = t.End(), t.ID, 1
@@ -116,8 +117,7 @@ func (s *Screen) worstSpan(
 	var worstEffect engine.Effect
 	for i := range t.Spans {
 		span := &t.Spans[i]
-		own, pool := s.baselines(span)
-		p, e, material, young := score(span, own, pool)
+		p, e, material, young := score(span, s.baseline(span))
 		if young {
 			learning = true
 			continue

@@ -23,11 +23,12 @@ type Screen struct {
 
 	mu          sync.Mutex
 	series      *simplelru.LRU[engine.SeriesKey, *series]
-	pools       *simplelru.LRU[engine.SeriesKey, *baseline]
+	pools       *simplelru.LRU[engine.SeriesKey, *statistical.Proportion] // errors of like series
 	services    *simplelru.LRU[string, *service]
 	passedOn    passedOn
-	calibration map[string]*statistical.Conformal // of the windows' own p-values, by detector
+	inflation   map[string]*statistical.Inflation // of the windows' own p-values, by detector
 	closedUntil time.Time
+	nothing     baseline // what an unknown series has learnt
 }
 
 // New returns a tier that has seen nothing.
@@ -43,7 +44,7 @@ func New(cfg Config, registry prometheus.Registerer) (*Screen, error) {
 			Name: "sentinel_statistical_late_spans_total", Help: "Spans whose window had closed before they came."}),
 		live: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "sentinel_statistical_series_items", Help: "Baselines kept, by kind."}, []string{"kind"}),
-		passedOn: passedOn{spans: make(map[spanRef]struct{})},
+		nothing: newBaseline(cfg),
 	}
 	for _, c := range []prometheus.Collector{s.evicted, s.late, s.live} {
 		if err := registry.Register(c); err != nil {
@@ -66,16 +67,17 @@ func (s *Screen) reset() error {
 	if s.series, err = simplelru.NewLRU(s.cfg.MaxSeries, func(engine.SeriesKey, *series) { s.evicted.WithLabelValues("series").Inc() }); err != nil {
 		return fmt.Errorf("screen: series: %w", err)
 	}
-	if s.pools, err = simplelru.NewLRU(s.cfg.MaxSeries, func(engine.SeriesKey, *baseline) { s.evicted.WithLabelValues("pool").Inc() }); err != nil {
+	if s.pools, err = simplelru.NewLRU(s.cfg.MaxSeries, func(engine.SeriesKey, *statistical.Proportion) { s.evicted.WithLabelValues("pool").Inc() }); err != nil {
 		return fmt.Errorf("screen: pools: %w", err)
 	}
 	if s.services, err = simplelru.NewLRU(s.cfg.MaxServices, func(string, *service) { s.evicted.WithLabelValues("service").Inc() }); err != nil {
 		return fmt.Errorf("screen: services: %w", err)
 	}
-	s.calibration = make(map[string]*statistical.Conformal)
-	for i, detector := range []string{"latency", "errors", "traffic", "cost"} {
-		s.calibration[detector] = statistical.NewConformal(1024, uint64(i))
+	s.inflation = make(map[string]*statistical.Inflation)
+	for _, detector := range []string{"latency", "errors", "traffic", "cost"} {
+		s.inflation[detector] = statistical.NewInflation(s.cfg.HalfLife)
 	}
+	s.passedOn = passedOn{spans: make(map[spanRef]struct{})}
 	s.closedUntil = time.Time{}
 	return nil
 }
@@ -125,32 +127,21 @@ func (s *Screen) lookUp(k engine.SeriesKey) *series {
 	return x
 }
 
-func (s *Screen) pool(k engine.SeriesKey) *baseline {
-	b, ok := s.pools.Get(poolKey(k))
+func (s *Screen) pool(k engine.SeriesKey) *statistical.Proportion {
+	p, ok := s.pools.Get(poolKey(k))
 	if !ok {
-		fresh := newBaseline(s.cfg)
-		b = &fresh
-		s.pools.Add(poolKey(k), b)
+		p = newBaseline(s.cfg).Errors
+		s.pools.Add(poolKey(k), p)
 	}
-	return b
+	return p
 }
 
-// baselines returns what to compare a span with. Nothing is created: a span of an unknown series meets empty baselines.
-func (s *Screen) baselines(span *engine.Span) (own, pool *baseline) {
-	k := span.Series()
-	own, pool = s.empty(), s.empty()
-	if x, ok := s.series.Peek(k); ok {
-		own = &x.base
+// baseline returns what to compare a span with: an empty one for an unknown series, since nothing is created.
+func (s *Screen) baseline(span *engine.Span) *baseline {
+	if x, ok := s.series.Peek(span.Series()); ok {
+		return &x.base
 	}
-	if b, ok := s.pools.Peek(poolKey(k)); ok {
-		pool = b
-	}
-	return own, pool
-}
-
-func (s *Screen) empty() *baseline {
-	b := newBaseline(s.cfg)
-	return &b
+	return &s.nothing
 }
 
 // Advance implements engine.Screener.
@@ -213,39 +204,27 @@ func (s *Screen) closeWindow(x *series, w *window) []engine.Finding {
 	return out
 }
 
-// calibrated is how many windows the p-values of a detector must have been seen in before they are corrected by them.
-const calibrated = 100
-
-// calibrate replaces a window's p-value by its place among the p-values of earlier calm windows of like series, where that is
-// larger: what the model of a detector leaves out, such as dependence between spans, is corrected by what it cost before.
+// calibrate corrects a window's p-value by those of earlier calm windows: what the model of a detector leaves out, such as
+// dependence between spans, is corrected by what it cost before.
 func (s *Screen) calibrate(f engine.Finding) engine.Finding {
-	c, ok := s.calibration[f.Detector]
+	i, ok := s.inflation[f.Detector]
 	if !ok || f.Learning {
 		return f
 	}
-	raw := statistical.Score(f.P, 0.1) // minus the decimal logarithm
-	if c.Len() >= calibrated {
-		f.P = max(f.P, c.UpperP(raw))
-	}
+	raw := f.P
+	f.P = i.Correct(raw)
 	if !strange(f) {
-		c.Add(raw)
+		i.Add(f.At, raw)
 	}
 	return f
 }
 
 func (s *Screen) learn(x *series, w *window, strange bool) {
-	end := w.Start.Add(s.cfg.Window)
-	if strange {
-		if x.strange.IsZero() {
-			x.strange = end
-		}
-		if end.Sub(x.strange) < s.cfg.AdoptAfter {
-			return
-		}
+	if !learns(&x.strange, strange, w.Start.Add(s.cfg.Window), s.cfg.AdoptAfter) {
+		return
 	}
-	x.strange = time.Time{}
 	x.base.learn(w)
-	s.pool(x.key).learn(w)
+	s.pool(x.key).Add(w.Start, w.Failed, w.Spans)
 }
 
 func (s *Screen) closeService(name string, v *service, until time.Time) []engine.Finding {

@@ -7,7 +7,7 @@ import (
 	"github.com/llm-sentinel/llm-sentinel/statistical"
 )
 
-// baseline is what is normal for a series or a pool of series.
+// baseline is what is normal for a series.
 type baseline struct {
 	Latency *statistical.Quantity // seconds
 	Tokens  *statistical.Quantity // input and output of a model call
@@ -45,7 +45,7 @@ type series struct {
 	random   uint64    // state of the sampling of a full window
 }
 
-// poolKey names the pool that stands in for a series that has not seen enough.
+// poolKey names the pool whose error proportion stands in for a series that has not seen enough.
 func poolKey(k engine.SeriesKey) engine.SeriesKey {
 	return engine.SeriesKey{Service: k.Service, Operation: k.Operation}
 }
@@ -76,16 +76,4 @@ func (s *series) sample(w *window, p point) {
 	if i := int(s.random>>33) % w.Spans; i < maxPoints {
 		w.Latency[i] = p
 	}
-}
-
-// best is the baseline to judge a quantity of the series by: its own where it has seen enough, its pool's otherwise, nil when
-// neither has.
-func best[T interface{ Learning() bool }](own, pool T) (T, bool) {
-	if !own.Learning() {
-		return own, true
-	}
-	if !pool.Learning() {
-		return pool, true
-	}
-	return own, false
 }

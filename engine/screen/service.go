@@ -3,6 +3,7 @@ package screen
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -19,6 +20,8 @@ type service struct {
 	Active   *statistical.HeavyHitters // windows in which a user was active
 	Open     map[int64]*serviceWindow
 	Last     time.Time // end of the latest closed window
+	Busy     time.Time // since when the traffic is strange; zero when calm
+	Dear     time.Time // since when the cost is
 }
 
 // serviceWindow is one open window of a service.
@@ -27,20 +30,15 @@ type serviceWindow struct {
 	Requests int
 	Cost     float64
 	Traces   []engine.TraceID
-	Costly   []costly
+	Costs    amounts
 	Users    map[engine.Subject]*spending
 	Others   int // spans of users beyond the bound
 }
 
-type costly struct {
-	Trace engine.TraceID
-	Cost  float64
-}
-
 type spending struct {
-	Tokens float64
-	Calls  int
-	Traces []engine.TraceID
+	Tokens  float64
+	Calls   int
+	ByTrace amounts // tokens
 }
 
 func newService(cfg Config) *service {
@@ -63,7 +61,7 @@ func (v *service) window(t time.Time, length time.Duration, closedUntil time.Tim
 	if !start.Add(length).After(closedUntil) {
 		return nil
 	}
-	w := &serviceWindow{Start: start, Users: make(map[engine.Subject]*spending)}
+	w := &serviceWindow{Start: start, Costs: make(amounts), Users: make(map[engine.Subject]*spending)}
 	v.Open[n] = w
 	return w
 }
@@ -75,10 +73,7 @@ func (w *serviceWindow) add(s *engine.Span, maxUsers int) {
 	}
 	if c := s.Usage.Cost; c > 0 {
 		w.Cost += c
-		w.Costly = append(w.Costly, costly{s.TraceID, c})
-		if len(w.Costly) > 4*maxTraces {
-			w.Costly = dearest(w.Costly)
-		}
+		w.Costs.add(s.TraceID, c)
 	}
 	tokens := s.Usage.Total()
 	if tokens == 0 || !s.Operation.IsModelCall() {
@@ -94,17 +89,44 @@ func (w *serviceWindow) add(s *engine.Span, maxUsers int) {
 			w.Others++
 			return
 		}
-		u = &spending{}
+		u = &spending{ByTrace: make(amounts)}
 		w.Users[who] = u
 	}
 	u.Tokens += float64(tokens)
 	u.Calls++
-	u.Traces = appendTrace(u.Traces, s.TraceID)
+	u.ByTrace.add(s.TraceID, float64(tokens))
 }
 
-func dearest(list []costly) []costly {
-	slices.SortStableFunc(list, func(a, b costly) int { return cmp.Compare(b.Cost, a.Cost) })
-	return list[:min(len(list), maxTraces)]
+// amounts are how much each trace contributed, for a bounded number of traces.
+type amounts map[engine.TraceID]float64
+
+func (a amounts) add(id engine.TraceID, x float64) {
+	if _, known := a[id]; known || len(a) < maxAmounts {
+		a[id] += x
+	}
+}
+
+// maxAmounts bounds the traces of a window whose amounts are kept.
+const maxAmounts = 512
+
+// bulk lists the traces that together make up most of the amount, largest first: many where much was done, one where a single
+// request ran wild.
+func (a amounts) bulk() []engine.TraceID {
+	ids := slices.SortedFunc(maps.Keys(a), func(x, y engine.TraceID) int {
+		return cmp.Or(cmp.Compare(a[y], a[x]), slices.Compare(x[:], y[:]))
+	})
+	var total, sum float64
+	for _, x := range a {
+		total += x
+	}
+	const most = 0.8
+	for i, id := range ids {
+		if sum >= most*total || i == maxTraces {
+			return ids[:i]
+		}
+		sum += a[id]
+	}
+	return ids
 }
 
 // close judges the window and, where it was calm, learns from it.
@@ -112,10 +134,11 @@ func (v *service) close(cfg Config, name string, w *serviceWindow) []engine.Find
 	out := []engine.Finding{v.traffic(cfg, name, w), v.cost(cfg, name, w)}
 	users := v.users(cfg, name, w)
 	out = append(out, users...)
-	if !strange(out[0]) {
+	end := w.Start.Add(cfg.Window)
+	if learns(&v.Busy, strange(out[0]), end, cfg.AdoptAfter) {
 		v.Requests.Add(w.Start, w.Requests)
 	}
-	if !strange(out[1]) && w.Cost > 0 {
+	if learns(&v.Dear, strange(out[1]), end, cfg.AdoptAfter) && w.Cost > 0 {
 		v.Cost.Add(w.Start, w.Cost)
 	}
 	heavy := make(map[engine.Subject]bool)
@@ -176,9 +199,7 @@ func (v *service) cost(cfg Config, name string, w *serviceWindow) engine.Finding
 	f.Effect = engine.Effect{Baseline: v.Cost.Median(), Current: w.Cost, Unit: "cost"}
 	f.P = v.Cost.UpperP(w.Cost)
 	f.Material = f.Effect.Ratio() >= cfg.CostRatio
-	for _, c := range dearest(w.Costly) {
-		f.Traces = appendTrace(f.Traces, c.Trace)
-	}
+	f.Traces = w.Costs.bulk()
 	f.Reason = fmt.Sprintf("%s cost %.2f in %s, normally %.2f", name, w.Cost, cfg.Window, f.Effect.Baseline)
 	return f
 }
@@ -196,7 +217,7 @@ func (v *service) users(cfg Config, name string, w *serviceWindow) []engine.Find
 			continue
 		}
 		f := v.finding(cfg, engine.TokenAbuse, "heavy_users", name, w)
-		f.Subject, f.P, f.Traces = who, p, u.Traces
+		f.Subject, f.P, f.Traces = who, p, u.ByTrace.bulk()
 		normal := v.Spend.Median()
 		if past, known := v.Past.Get(userKey(who)); known {
 			if windows, _ := v.Active.Get(userKey(who)); windows.Amount >= 2 {
@@ -215,6 +236,18 @@ func (v *service) users(cfg Config, name string, w *serviceWindow) []engine.Find
 // strange reports whether a baseline must not learn from what the finding is about.
 func strange(f engine.Finding) bool {
 	return !f.Learning && f.Material && f.P < notLearnt
+}
+
+// learns reports whether a baseline learns from a window that ended at end: from every calm one, and from strange ones once that
+// has lasted for adoptAfter. since is where the baseline keeps how long it has lasted.
+func learns(since *time.Time, strange bool, end time.Time, adoptAfter time.Duration) bool {
+	switch {
+	case !strange:
+		*since = time.Time{}
+	case since.IsZero():
+		*since = end
+	}
+	return !strange || end.Sub(*since) >= adoptAfter
 }
 
 // notLearnt is the p-value below which a window is not calm.

@@ -1,71 +1,147 @@
 package screen
 
 import (
+	"encoding"
 	"encoding/gob"
 	"fmt"
 	"io"
 	"time"
 
 	"github.com/llm-sentinel/llm-sentinel/engine"
-	"github.com/llm-sentinel/llm-sentinel/statistical"
 )
 
 // format is raised when the snapshot changes in a way that older ones cannot be read.
-const format = 1
+const format = 2
 
-// snapshot is the state as it is written, least recently used first.
+// snapshot is the state as it is written, least recently used first. What statistical objects have learnt is in their own binary
+// form: it is read back into objects made with the configuration of today.
 type snapshot struct {
 	Format      int
 	Series      []seriesState
 	Pools       []poolState
 	Services    []serviceState
-	Calibration map[string]*statistical.Conformal
+	Inflation   map[string][]byte
+	PassedOn    []spanRef // oldest first
 	ClosedUntil time.Time
 }
 
 type seriesState struct {
 	Key      engine.SeriesKey
 	Provider string
-	Base     baseline
+	Learnt   [][]byte
 	Timeline timeline
 	Versions versions
+	Test     [][]byte // the versions' comparison, empty when there is none
 	Strange  time.Time
 	Random   uint64
 }
 
 type poolState struct {
-	Key  engine.SeriesKey
-	Base baseline
+	Key    engine.SeriesKey
+	Learnt [][]byte
 }
 
 type serviceState struct {
-	Name    string
-	Service service
+	Name   string
+	Learnt [][]byte
+	Open   map[int64]*serviceWindow
+	Last   time.Time
+	Busy   time.Time
+	Dear   time.Time
+}
+
+// learner is any object of statistical that can be snapshotted.
+type learner interface {
+	encoding.BinaryMarshaler
+	encoding.BinaryUnmarshaler
+}
+
+func (b *baseline) learners() []learner { return []learner{b.Latency, b.Tokens, b.Errors} }
+
+func (v *service) learners() []learner {
+	return []learner{v.Requests, v.Cost, v.Spend, v.Past, v.Active}
+}
+
+func write(what []learner) ([][]byte, error) {
+	out := make([][]byte, len(what))
+	for i, x := range what {
+		var err error
+		if out[i], err = x.MarshalBinary(); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func read(in [][]byte, what []learner) error {
+	if len(in) != len(what) {
+		return fmt.Errorf("%d parts, want %d", len(in), len(what))
+	}
+	for i, x := range what {
+		if err := x.UnmarshalBinary(in[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Snapshot implements engine.Snapshotter.
 func (s *Screen) Snapshot(w io.Writer) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := snapshot{Format: format, Calibration: s.calibration, ClosedUntil: s.closedUntil}
-	for _, x := range s.series.Values() {
-		out.Series = append(out.Series, seriesState{x.key, x.provider, x.base, x.timeline, x.versions, x.strange, x.random})
+	out, err := s.state()
+	if err == nil {
+		err = gob.NewEncoder(w).Encode(out)
 	}
-	for _, k := range s.pools.Keys() {
-		b, _ := s.pools.Peek(k)
-		out.Pools = append(out.Pools, poolState{k, *b})
-	}
-	for _, name := range s.services.Keys() {
-		v, _ := s.services.Peek(name)
-		out.Services = append(out.Services, serviceState{name, *v})
-	}
-	if err := gob.NewEncoder(w).Encode(out); err != nil {
+	if err != nil {
 		return fmt.Errorf("screen: snapshot: %w", err)
 	}
 	return nil
 }
 
-// Restore implements engine.Snapshotter. The state is as it was, but for what the configuration no longer leaves room for.
+func (s *Screen) state() (snapshot, error) {
+	out := snapshot{Format: format, Inflation: make(map[string][]byte), PassedOn: s.passedOn.order, ClosedUntil: s.closedUntil}
+	for _, x := range s.series.Values() {
+		learnt, err := write(x.base.learners())
+		if err != nil {
+			return out, fmt.Errorf("series %s: %w", x.key, err)
+		}
+		state := seriesState{Key: x.key, Provider: x.provider, Learnt: learnt, Timeline: x.timeline, Versions: x.versions, Strange: x.strange, Random: x.random}
+		if x.versions.test != nil {
+			if state.Test, err = write([]learner{x.versions.test}); err != nil {
+				return out, fmt.Errorf("versions of %s: %w", x.key, err)
+			}
+		}
+		out.Series = append(out.Series, state)
+	}
+	for _, k := range s.pools.Keys() {
+		p, _ := s.pools.Peek(k)
+		learnt, err := write([]learner{p})
+		if err != nil {
+			return out, fmt.Errorf("pool %s: %w", k, err)
+		}
+		out.Pools = append(out.Pools, poolState{k, learnt})
+	}
+	for _, name := range s.services.Keys() {
+		v, _ := s.services.Peek(name)
+		learnt, err := write(v.learners())
+		if err != nil {
+			return out, fmt.Errorf("service %s: %w", name, err)
+		}
+		out.Services = append(out.Services, serviceState{name, learnt, v.Open, v.Last, v.Busy, v.Dear})
+	}
+	for detector, i := range s.inflation {
+		data, err := i.MarshalBinary()
+		if err != nil {
+			return out, fmt.Errorf("inflation of %s: %w", detector, err)
+		}
+		out.Inflation[detector] = data
+	}
+	return out, nil
+}
+
+// Restore implements engine.Snapshotter. The state is as it was, but for what the configuration no longer leaves room for. On
+// an error nothing changes.
 func (s *Screen) Restore(r io.Reader) error {
 	in := snapshot{}
 	if err := gob.NewDecoder(r).Decode(&in); err != nil {
@@ -74,25 +150,77 @@ func (s *Screen) Restore(r io.Reader) error {
 	if in.Format != format {
 		return fmt.Errorf("screen: restore: snapshot has format %d, want %d", in.Format, format)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := s.reset(); err != nil {
+	restored := &Screen{cfg: s.cfg, evicted: s.evicted}
+	if err := restored.reset(); err != nil {
 		return err
 	}
-	for _, x := range in.Series {
-		s.series.Add(x.Key, &series{key: x.Key, provider: x.Provider, base: x.Base, timeline: x.Timeline, versions: x.Versions, strange: x.Strange, random: x.Random})
+	if err := restored.restore(&in); err != nil {
+		return fmt.Errorf("screen: restore: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.series, s.pools, s.services = restored.series, restored.pools, restored.services
+	s.passedOn, s.inflation, s.closedUntil = restored.passedOn, restored.inflation, restored.closedUntil
+	return nil
+}
+
+func (s *Screen) restore(in *snapshot) error {
+	for _, state := range in.Series {
+		x := &series{
+			key: state.Key, provider: state.Provider, base: newBaseline(s.cfg), timeline: state.Timeline, versions: state.Versions,
+			strange: state.Strange, random: state.Random,
+		}
+		if err := read(state.Learnt, x.base.learners()); err != nil {
+			return fmt.Errorf("series %s: %w", x.key, err)
+		}
+		if x.versions.Challenger != "" {
+			x.versions.test = newComparison()
+			if err := read(state.Test, []learner{x.versions.test}); err != nil {
+				return fmt.Errorf("versions of %s: %w", x.key, err)
+			}
+		}
+		for _, w := range x.timeline.Open {
+			if w.Spans < len(w.Latency) || w.Failed < 0 || w.Failed > w.Spans {
+				return fmt.Errorf("series %s: impossible window: %d spans, %d failed, %d latencies", x.key, w.Spans, w.Failed, len(w.Latency))
+			}
+		}
+		s.series.Add(x.key, x)
 	}
 	for _, p := range in.Pools {
-		s.pools.Add(p.Key, &p.Base)
-	}
-	for _, v := range in.Services {
-		if v.Service.Open == nil {
-			v.Service.Open = make(map[int64]*serviceWindow, 2)
+		if err := read(p.Learnt, []learner{s.pool(p.Key)}); err != nil {
+			return fmt.Errorf("pool %s: %w", p.Key, err)
 		}
-		s.services.Add(v.Name, &v.Service)
 	}
-	for detector, c := range in.Calibration {
-		s.calibration[detector] = c
+	for _, state := range in.Services {
+		v := newService(s.cfg)
+		if err := read(state.Learnt, v.learners()); err != nil {
+			return fmt.Errorf("service %s: %w", state.Name, err)
+		}
+		v.Last, v.Busy, v.Dear = state.Last, state.Busy, state.Dear
+		for n, w := range state.Open {
+			if w.Users == nil {
+				w.Users = make(map[engine.Subject]*spending)
+			}
+			for _, u := range w.Users {
+				if u.ByTrace == nil {
+					u.ByTrace = make(map[engine.TraceID]float64)
+				}
+			}
+			v.Open[n] = w
+		}
+		s.services.Add(state.Name, v)
+	}
+	for detector, i := range s.inflation {
+		data, ok := in.Inflation[detector]
+		if !ok {
+			continue
+		}
+		if err := i.UnmarshalBinary(data); err != nil {
+			return fmt.Errorf("inflation of %s: %w", detector, err)
+		}
+	}
+	for _, ref := range in.PassedOn {
+		s.passedOn.note(ref.Trace, ref.Span)
 	}
 	s.closedUntil = in.ClosedUntil
 	return nil

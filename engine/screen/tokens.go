@@ -8,17 +8,16 @@ import (
 
 // tokensOfTrace compares the tokens of each model call with its series.
 func (s *Screen) tokensOfTrace(t *engine.Trace) (engine.Finding, bool) {
-	f, ok := s.worstSpan(t, engine.Finding{Type: engine.TokenAbuse, Detector: "tokens"}, func(span *engine.Span, own, pool *baseline) (float64, engine.Effect, bool, bool) {
+	f, ok := s.worstSpan(t, engine.Finding{Type: engine.TokenAbuse, Detector: "tokens"}, func(span *engine.Span, base *baseline) (float64, engine.Effect, bool, bool) {
 		x := float64(span.Usage.Total())
 		if x == 0 {
 			return 1, engine.Effect{}, false, false
 		}
-		base, known := best(own.Tokens, pool.Tokens)
-		if !known {
+		if base.Tokens.Learning() {
 			return 1, engine.Effect{}, false, true
 		}
-		e := engine.Effect{Baseline: base.Median(), Current: x, Unit: "tokens"}
-		return base.UpperP(x), e, e.Ratio() >= s.cfg.TokenRatio && x-e.Baseline >= float64(s.cfg.TokenExcess), false
+		e := engine.Effect{Baseline: base.Tokens.Median(), Current: x, Unit: "tokens"}
+		return base.Tokens.UpperP(x), e, e.Ratio() >= s.cfg.TokenRatio && x-e.Baseline >= float64(s.cfg.TokenExcess), false
 	}, func(span *engine.Span, e engine.Effect) string {
 		return fmt.Sprintf("%s used %.0f tokens, normally %.0f", span.Name, e.Current, e.Baseline)
 	})

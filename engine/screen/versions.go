@@ -14,9 +14,9 @@ type versions struct {
 	Current    string    // the version the baseline consists of
 	Recent     []float64 // its latest latencies in seconds, to start a comparison with
 	Challenger string
-	Test       *statistical.TwoSample
-	Seen       int // spans of the challenger
-	Fresh      int // of them, since the last comparison
+	test       *statistical.TwoSample // set while there is a challenger
+	Seen       int                    // spans of the challenger
+	Fresh      int                    // of them, since the last comparison
 	Traces     []engine.TraceID
 	LastOld    time.Time // when Current was last seen
 }
@@ -25,6 +25,10 @@ const (
 	recentKept      = 128
 	challengerLimit = 2_000 // spans after which a challenger that the test does not object to is the current version
 )
+
+func newComparison() *statistical.TwoSample {
+	return statistical.NewTwoSample(statistical.TwoSampleConfig{})
+}
 
 // versionOf names the version of what a span is served by, and as what kind of subject.
 func versionOf(s *engine.Span) engine.Subject {
@@ -54,14 +58,14 @@ func (v *versions) add(s *engine.Span) {
 		} else {
 			v.Recent[int(seconds*1e9)%recentKept] = seconds // any fixed choice will do
 		}
-		if v.Test != nil {
-			v.Test.AddA(seconds)
+		if v.test != nil {
+			v.test.AddA(seconds)
 		}
 		return
 	case v.Challenger:
 		v.Seen++
 		v.Fresh++
-		v.Test.AddB(seconds)
+		v.test.AddB(seconds)
 		if len(v.Traces) >= maxTraces {
 			v.Traces = v.Traces[1:]
 		}
@@ -74,19 +78,19 @@ func (v *versions) add(s *engine.Span) {
 	}
 	// A third version: the newest is the one to watch.
 	v.Challenger, v.Seen, v.Fresh, v.Traces = name, 0, 0, nil
-	v.Test = statistical.NewTwoSample(statistical.TwoSampleConfig{})
+	v.test = newComparison()
 	for _, x := range v.Recent {
-		v.Test.AddA(x)
+		v.test.AddA(x)
 	}
 }
 
 // compare says what the test shows at the end of a window.
 func (v *versions) compare(cfg Config, key engine.SeriesKey, at time.Time) (engine.Finding, bool) {
-	if v.Test == nil || v.Fresh == 0 {
+	if v.test == nil || v.Fresh == 0 {
 		return engine.Finding{}, false // what is no longer served is not worse any more
 	}
 	v.Fresh = 0
-	c := v.Test.Compare()
+	c := v.test.Compare()
 	f := engine.Finding{
 		Type: engine.ModelRegression, Detector: "versions", At: at, Window: cfg.Window, Series: key,
 		P: c.P, Learning: c.N1 < cfg.MinSamples || c.N2 < cfg.MinSamples, Traces: append([]engine.TraceID(nil), v.Traces...),
@@ -97,7 +101,7 @@ func (v *versions) compare(cfg Config, key engine.SeriesKey, at time.Time) (engi
 	_, before := splitVersion(v.Current)
 	f.Reason = fmt.Sprintf("%s takes %.1f times as long as %s over %d spans", f.Subject.Value, c.Effect, before, c.N2)
 	if v.Seen > challengerLimit && !f.Material {
-		v.Current, v.Challenger, v.Test, v.Recent, v.Seen, v.Traces = v.Challenger, "", nil, nil, 0, nil
+		v.Current, v.Challenger, v.test, v.Recent, v.Seen, v.Traces = v.Challenger, "", nil, nil, 0, nil
 	}
 	return f, true
 }

@@ -38,7 +38,6 @@ type tally struct {
 	Above25       int // latencies in the upper quarter and twentieth of the baseline
 	Above05       int
 	Spans, Failed int
-	Slow          []point // the most conspicuous, a few
 }
 
 // timeline is the open windows and the latest closed ones of a series.
@@ -91,18 +90,21 @@ func (l *timeline) close(t tally, length time.Duration) {
 	}
 }
 
-// over adds the tallies of the last n windows up.
-func (l *timeline) over(n int, length time.Duration) tally {
+// over adds the tallies of the last n windows up. Its start is where what is going on began: the first of the windows without a
+// gap before the last that are at least half as intense as it.
+func (l *timeline) over(n int, length time.Duration, intensity func(tally) float64) tally {
 	var sum tally
 	if len(l.Closed) == 0 {
 		return sum
 	}
-	last := l.Closed[len(l.Closed)-1].Start
-	for _, t := range l.Closed {
-		if last.Sub(t.Start) >= time.Duration(n)*length {
-			continue
+	last := l.Closed[len(l.Closed)-1]
+	least, going := intensity(last)/2, true
+	for i := len(l.Closed) - 1; i >= 0; i-- {
+		t := l.Closed[i]
+		if last.Start.Sub(t.Start) >= time.Duration(n)*length {
+			break
 		}
-		if sum.Start.IsZero() {
+		if going = going && intensity(t) >= least; going {
 			sum.Start = t.Start
 		}
 		sum.Points += t.Points
@@ -110,10 +112,13 @@ func (l *timeline) over(n int, length time.Duration) tally {
 		sum.Above05 += t.Above05
 		sum.Spans += t.Spans
 		sum.Failed += t.Failed
-		sum.Slow = append(sum.Slow, t.Slow...)
 	}
 	return sum
 }
+
+// slow and failing are the intensities of the two kinds of window detector.
+func slow(t tally) float64    { return float64(t.Above05) / float64(max(1, t.Points)) }
+func failing(t tally) float64 { return float64(t.Failed) / float64(max(1, t.Spans)) }
 
 func appendTrace(list []engine.TraceID, id engine.TraceID) []engine.TraceID {
 	if len(list) >= maxTraces || len(list) > 0 && list[len(list)-1] == id {

@@ -131,13 +131,26 @@ func newCalibration(cfg Config) (*calibration, error) {
 	return &calibration{cfg, groups}, nil
 }
 
+func newHistory() *history {
+	return &history{Usual: statistical.NewQuantity(statistical.QuantityConfig{})}
+}
+
+// of returns the history to learn into.
 func (c *calibration) of(k groupKey) *history {
 	h, ok := c.groups.Get(k)
 	if !ok {
-		h = &history{Usual: statistical.NewQuantity(statistical.QuantityConfig{})}
+		h = newHistory()
 		c.groups.Add(k, h)
 	}
 	return h
+}
+
+// peek returns the history to judge by, an empty one when there is none, and changes nothing.
+func (c *calibration) peek(k groupKey) *history {
+	if h, ok := c.groups.Peek(k); ok {
+		return h
+	}
+	return newHistory()
 }
 
 // pValue is the p-value of a raw score, more meaning stranger; ok is false while there is too little history.
@@ -157,31 +170,53 @@ func (h *history) add(cfg Config, raw float64, class int) {
 	h.All.add(raw, cfg.KeepScores)
 }
 
-type calibrationState struct {
-	Keys      []groupKey
-	Histories []*history
+// historyState is one history in a snapshot. What is usual is in binary form, to be read into an object made as today's are.
+type historyState struct {
+	Key      groupKey
+	Texts    int
+	ByLength [len(lengths) + 1]scoreBook
+	All      scoreBook
+	Usual    []byte
 }
 
 func (c *calibration) snapshot(w io.Writer) error {
-	return gob.NewEncoder(w).Encode(calibrationState{c.groups.Keys(), c.groups.Values()})
+	out := make([]historyState, 0, c.groups.Len()) // least recently used first
+	for _, k := range c.groups.Keys() {
+		h, _ := c.groups.Peek(k)
+		usual, err := h.Usual.MarshalBinary()
+		if err != nil {
+			return fmt.Errorf("semantic: snapshot %s: %w", k.Service, err)
+		}
+		out = append(out, historyState{k, h.Texts, h.ByLength, h.All, usual})
+	}
+	if err := gob.NewEncoder(w).Encode(out); err != nil {
+		return fmt.Errorf("semantic: snapshot: %w", err)
+	}
+	return nil
 }
 
+// restore reads a snapshot back. On an error nothing changes.
 func (c *calibration) restore(r io.Reader) error {
-	var in calibrationState
+	var in []historyState
 	if err := gob.NewDecoder(r).Decode(&in); err != nil {
 		return fmt.Errorf("semantic: restore: %w", err)
 	}
-	if len(in.Keys) != len(in.Histories) {
-		return fmt.Errorf("semantic: restore: %d keys for %d histories", len(in.Keys), len(in.Histories))
-	}
-	c.groups.Purge()
-	for i, k := range in.Keys {
-		h := in.Histories[i]
+	restored := make([]*history, len(in))
+	for i, x := range in {
+		h := newHistory()
+		if err := h.Usual.UnmarshalBinary(x.Usual); err != nil {
+			return fmt.Errorf("semantic: restore %s: %w", x.Key.Service, err)
+		}
+		h.Texts, h.ByLength, h.All = x.Texts, x.ByLength, x.All
 		for l := range h.ByLength {
 			h.ByLength[l].restore(c.cfg.KeepScores)
 		}
 		h.All.restore(c.cfg.KeepScores)
-		c.groups.Add(k, h)
+		restored[i] = h
+	}
+	c.groups.Purge()
+	for i, h := range restored {
+		c.groups.Add(in[i].Key, h)
 	}
 	return nil
 }

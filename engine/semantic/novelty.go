@@ -79,7 +79,7 @@ func (n *Novelty) Score(ctx context.Context, o engine.Observation) ([]engine.Fin
 			return nil, err
 		}
 		n.mu.Lock()
-		h := n.cal.of(groupKey{o.Model.Name, span.Service})
+		h := n.cal.peek(groupKey{o.Model.Name, span.Service})
 		p, known := h.pValue(n.cfg, 1-similarity, lengthClass(t.Text))
 		usual := h.Usual.Median()
 		n.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/gob"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -52,6 +53,11 @@ type agentKey struct{ Service, Agent string }
 type habits struct {
 	Same *statistical.Quantity // most calls of one tool with like arguments in a run
 	Tool *statistical.Quantity // most calls of one tool in a run
+}
+
+func newHabits(cfg Config) *habits {
+	q := statistical.QuantityConfig{HalfLife: cfg.HalfLife, MinCount: cfg.MinRuns}
+	return &habits{Same: statistical.NewQuantity(q), Tool: statistical.NewQuantity(q)}
 }
 
 // New returns a detector that has seen nothing.
@@ -224,8 +230,7 @@ func (l *Loops) Learn(_ context.Context, o engine.Observation) error {
 	for k, r := range runs(o.Trace) {
 		h, ok := l.agents.Get(k)
 		if !ok {
-			q := statistical.QuantityConfig{HalfLife: l.cfg.HalfLife, MinCount: l.cfg.MinRuns}
-			h = &habits{Same: statistical.NewQuantity(q), Tool: statistical.NewQuantity(q)}
+			h = newHabits(l.cfg)
 			l.agents.Add(k, h)
 		}
 		at := o.Trace.End()
@@ -235,32 +240,54 @@ func (l *Loops) Learn(_ context.Context, o engine.Observation) error {
 	return nil
 }
 
+// state is one agent in a snapshot. What was learnt is in binary form, to be read into habits made with the configuration of today.
 type state struct {
-	Keys   []agentKey
-	Habits []*habits
+	Key        agentKey
+	Same, Tool []byte
 }
 
 // Snapshot implements engine.Snapshotter.
 func (l *Loops) Snapshot(w io.Writer) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return gob.NewEncoder(w).Encode(state{l.agents.Keys(), l.agents.Values()})
+	out := make([]state, 0, l.agents.Len()) // least recently used first
+	for _, k := range l.agents.Keys() {
+		h, _ := l.agents.Peek(k)
+		same, err := h.Same.MarshalBinary()
+		if err != nil {
+			return fmt.Errorf("trajectory: snapshot %s: %w", k.Agent, err)
+		}
+		tool, err := h.Tool.MarshalBinary()
+		if err != nil {
+			return fmt.Errorf("trajectory: snapshot %s: %w", k.Agent, err)
+		}
+		out = append(out, state{k, same, tool})
+	}
+	if err := gob.NewEncoder(w).Encode(out); err != nil {
+		return fmt.Errorf("trajectory: snapshot: %w", err)
+	}
+	return nil
 }
 
-// Restore implements engine.Snapshotter.
+// Restore implements engine.Snapshotter. On an error nothing changes.
 func (l *Loops) Restore(r io.Reader) error {
-	var in state
+	var in []state
 	if err := gob.NewDecoder(r).Decode(&in); err != nil {
 		return fmt.Errorf("trajectory: restore: %w", err)
 	}
-	if len(in.Keys) != len(in.Habits) {
-		return fmt.Errorf("trajectory: restore: %d keys for %d agents", len(in.Keys), len(in.Habits))
+	restored := make([]*habits, len(in))
+	for i, x := range in {
+		h := newHabits(l.cfg)
+		if err := errors.Join(h.Same.UnmarshalBinary(x.Same), h.Tool.UnmarshalBinary(x.Tool)); err != nil {
+			return fmt.Errorf("trajectory: restore %s: %w", x.Key.Agent, err)
+		}
+		restored[i] = h
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.agents.Purge()
-	for i, k := range in.Keys {
-		l.agents.Add(k, in.Habits[i])
+	for i, h := range restored {
+		l.agents.Add(in[i].Key, h)
 	}
 	return nil
 }

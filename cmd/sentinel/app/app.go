@@ -1,0 +1,365 @@
+// Package app is the embeddable runtime: it wires the rooms by configuration, runs them, and stops them in order. The command
+// line and the end-to-end tests use it alike.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/llm-sentinel/llm-sentinel/api"
+	"github.com/llm-sentinel/llm-sentinel/embed/builtin"
+	"github.com/llm-sentinel/llm-sentinel/embed/cache"
+	"github.com/llm-sentinel/llm-sentinel/embed/ollama"
+	"github.com/llm-sentinel/llm-sentinel/engine"
+	"github.com/llm-sentinel/llm-sentinel/engine/screen"
+	"github.com/llm-sentinel/llm-sentinel/engine/semantic"
+	"github.com/llm-sentinel/llm-sentinel/engine/trajectory"
+	"github.com/llm-sentinel/llm-sentinel/explain"
+	explainollama "github.com/llm-sentinel/llm-sentinel/explain/ollama"
+	"github.com/llm-sentinel/llm-sentinel/explain/openai"
+	"github.com/llm-sentinel/llm-sentinel/ingest/genai"
+	"github.com/llm-sentinel/llm-sentinel/ingest/otlp"
+	"github.com/llm-sentinel/llm-sentinel/ingest/redact"
+	"github.com/llm-sentinel/llm-sentinel/retrieval/attack"
+	"github.com/llm-sentinel/llm-sentinel/retrieval/embedded"
+	"github.com/llm-sentinel/llm-sentinel/store/sqlite"
+)
+
+// App is a whole Sentinel in one process.
+type App struct {
+	cfg      Config
+	version  string
+	log      *slog.Logger
+	started  time.Time
+	ready    atomic.Bool
+	registry *prometheus.Registry
+	mapper   *genai.Mapper
+	store    *sqlite.Store
+	pipeline *engine.Pipeline
+	receiver *otlp.Receiver
+	server   *api.Server
+	closers  []func() error // in order of opening
+}
+
+// Options are what the configuration file does not say.
+type Options struct {
+	Version string
+	Logger  *slog.Logger
+	Notify  engine.Notifier // told of every change of an incident; may be nil
+}
+
+// New opens what is kept on disk and wires all parts; nothing listens or runs before Run. Close must be called when Run is not.
+func New(ctx context.Context, cfg Config, opt Options) (_ *App, err error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("config: %w", err)
+	}
+	a := &App{cfg: cfg, version: opt.Version, log: opt.Logger, started: time.Now(), registry: prometheus.NewRegistry()}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.Close())
+		}
+	}()
+	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+		return nil, fmt.Errorf("data_dir: %w", err)
+	}
+	if a.pipeline, err = a.newPipeline(ctx, opt.Notify); err != nil {
+		return nil, err
+	}
+	auth, err := api.NewAuthenticator(a.store, cfg.API.KeysRequired(cfg.OTLP.GRPC) || cfg.API.KeysRequired(cfg.OTLP.HTTP), a.log)
+	if err != nil {
+		return nil, err
+	}
+	authorize := func(ctx context.Context, bearer string) error { return auth.Authorize(ctx, bearer, api.ScopeIngest) }
+	if a.receiver, err = otlp.New(cfg.OTLP, a.mapper, authorize, a.log, a.registry); err != nil {
+		return nil, err
+	}
+	a.server, err = api.New(cfg.API, api.Deps{
+		Scorer: a.pipeline, Sink: a.pipeline, Decoder: decoder{a.mapper, cfg.API.MaxBodyBytes}, Listing: a.store, Lifecycle: a.pipeline,
+		Feedbacks: feedbacks{a.store}, Services: a.pipeline, Health: a, Keys: a.store, OTLP: a.receiver.Handler(a.pipeline),
+		Gatherer: a.registry, Registerer: a.registry,
+	}, a.log)
+	return a, err
+}
+
+func (a *App) newPipeline(ctx context.Context, notify engine.Notifier) (*engine.Pipeline, error) {
+	cfg := a.cfg
+	var err error
+	if a.mapper, err = genai.New(cfg.Limits); err != nil {
+		return nil, err
+	}
+	redactor, err := redact.New(cfg.Redact)
+	if err != nil {
+		return nil, err
+	}
+	storeCfg := cfg.Store
+	storeCfg.Path = cfg.path(storeCfg.Path)
+	if a.store, err = sqlite.Open(ctx, storeCfg, a.log); err != nil {
+		return nil, err
+	}
+	a.closers = append(a.closers, a.store.Close)
+	memoryCfg := cfg.Memory
+	memoryCfg.Path = cfg.path(memoryCfg.Path)
+	memory, err := embedded.Open(ctx, memoryCfg, a.log)
+	if err != nil {
+		return nil, err
+	}
+	a.closers = append(a.closers, memory.Close)
+	lenses, err := a.lenses(memory)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range lenses {
+		if _, err := attack.Remember(ctx, l.Memory, l.Embedder); err != nil {
+			// The other lens goes on; this one says what is wrong when it is used.
+			a.log.Warn("attack memory not filled", "model", l.Embedder.Model().Name, "error", err)
+		}
+	}
+	screener, err := screen.New(cfg.Screen, a.registry)
+	if err != nil {
+		return nil, err
+	}
+	loops, err := trajectory.New(cfg.Trajectory)
+	if err != nil {
+		return nil, err
+	}
+	novelty, err := semantic.NewNovelty(cfg.Semantic)
+	if err != nil {
+		return nil, err
+	}
+	jailbreak, err := semantic.NewJailbreak(cfg.Semantic)
+	if err != nil {
+		return nil, err
+	}
+	chat, err := newChat(cfg.Explain.LLM)
+	if err != nil {
+		return nil, err
+	}
+	explainer, err := explain.New(cfg.Explain, chat, a.registry, a.log)
+	if err != nil {
+		return nil, err
+	}
+	return engine.New(cfg.Engine, engine.Parts{
+		Screener: screener,
+		Workflow: []engine.Detector{loops},
+		// Novelty learns last: it remembers what Jailbreak compares with.
+		Semantic:  []engine.Detector{jailbreak, novelty},
+		Lenses:    lenses,
+		Redactor:  redactor,
+		Explainer: explainer,
+		Notify:    notify,
+		Journal:   a.store, Markers: a.store, Snapshots: a.store, Backlog: a.store,
+		Registry: a.registry,
+		Logger:   a.log,
+	})
+}
+
+// lenses pairs each embedder with the memory, the preferred one first. Collections keep the models apart.
+func (a *App) lenses(memory engine.Memory) ([]engine.Lens, error) {
+	static, err := builtin.New()
+	if err != nil {
+		return nil, err
+	}
+	out := []engine.Lens{{Embedder: static, Memory: memory}}
+	if a.cfg.Embed.Provider != EmbedOllama {
+		return out, nil
+	}
+	remote, err := ollama.New(a.cfg.Embed.Ollama, a.log)
+	if err != nil {
+		return nil, err
+	}
+	a.closers = append(a.closers, func() error { remote.Close(); return nil })
+	cached, err := cache.New(remote, a.cfg.Embed.Cache)
+	if err != nil {
+		return nil, err
+	}
+	return append([]engine.Lens{{Embedder: cached, Memory: memory}}, out...), nil
+}
+
+// newChat returns the language model that notes are written with, nil for none.
+func newChat(cfg explain.LLM) (explain.Chat, error) {
+	switch cfg.Provider {
+	case explain.ProviderOllama:
+		return explainollama.New(cfg)
+	case explain.ProviderOpenAI:
+		return openai.New(cfg)
+	}
+	return nil, nil
+}
+
+// Run serves until ctx ends and then stops in order: the doors first, then the pipeline drains, then the files are closed.
+func (a *App) Run(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, a.Close()) }()
+	pipelineCtx, stopPipeline := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopPipeline()
+	pipelineDone := make(chan error, 1)
+	go func() { pipelineDone <- a.pipeline.Run(pipelineCtx) }()
+
+	if err := a.server.Listen(); err != nil {
+		stopPipeline()
+		return errors.Join(err, <-pipelineDone)
+	}
+	doors, doorsCtx := errgroup.WithContext(ctx)
+	doors.Go(func() error { return a.receiver.Run(doorsCtx, a.pipeline) })
+	doors.Go(func() error { return a.server.Run(doorsCtx) })
+	doors.Go(func() error { a.keepHouse(doorsCtx); return nil })
+	doors.Go(func() error {
+		select {
+		case err := <-pipelineDone:
+			pipelineDone <- err
+			return errors.Join(errors.New("the pipeline stopped"), err)
+		case <-doorsCtx.Done():
+			return nil
+		}
+	})
+	a.ready.Store(true)
+	err = doors.Wait()
+	a.ready.Store(false)
+	stopPipeline()
+	return errors.Join(err, <-pipelineDone)
+}
+
+// keepHouse deletes what is older than the retention.
+func (a *App) keepHouse(ctx context.Context) {
+	tick := time.NewTicker(time.Hour)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			n, err := a.store.Prune(ctx, time.Now().Add(-a.cfg.Store.Retention))
+			if err != nil {
+				a.log.Error("old records not deleted", "error", err)
+			} else if n > 0 {
+				a.log.Info("old records deleted", "records", n)
+			}
+		}
+	}
+}
+
+// Close releases what New opened, the last first. It may be called twice.
+func (a *App) Close() error {
+	var errs []error
+	for i := len(a.closers) - 1; i >= 0; i-- {
+		errs = append(errs, a.closers[i]())
+	}
+	a.closers = nil
+	return errors.Join(errs...)
+}
+
+// Addrs are where the parts listen.
+type Addrs struct {
+	API, GRPC, HTTP string // host:port, "" for one that is switched off
+}
+
+// Addrs waits until every listener is open and says where. It fails when Run ends before.
+func (a *App) Addrs(ctx context.Context) (Addrs, error) {
+	select {
+	case <-a.receiver.Ready():
+	case <-ctx.Done():
+		return Addrs{}, ctx.Err()
+	}
+	grpc, http := a.receiver.Addrs()
+	out := Addrs{API: a.server.Addr()}
+	if grpc != nil {
+		out.GRPC = grpc.String()
+	}
+	if http != nil {
+		out.HTTP = http.String()
+	}
+	return out, nil
+}
+
+// Idle reports whether everything that was accepted has been judged and every note written.
+func (a *App) Idle() bool {
+	for _, n := range a.pipeline.Health().Queued {
+		if n > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// Health implements api.HealthReporter.
+func (a *App) Health() api.Health {
+	h := api.Health{Status: api.HealthOK, Uptime: time.Since(a.started), Version: a.version}
+	condition := a.pipeline.Health()
+	h.Shed = condition.Dropped
+	for _, d := range condition.Degraded {
+		h.Degraded = append(h.Degraded, api.Degradation{Part: d.Part, Since: d.Since, Reason: d.Reason})
+	}
+	for _, s := range a.pipeline.Services() {
+		for _, l := range s.Learning {
+			if l.Learning {
+				h.LearningSeries++
+			}
+		}
+	}
+	switch {
+	case !a.ready.Load():
+		h.Status = api.HealthStarting
+	case len(h.Degraded) > 0:
+		h.Status = api.HealthDegraded
+	}
+	return h
+}
+
+// feedbacks lists what people said of everything.
+type feedbacks struct{ *sqlite.Store }
+
+// Feedback implements api.Feedbacks.
+func (f feedbacks) Feedback(ctx context.Context, cursor string, limit int) (engine.Page[engine.Feedback], error) {
+	return f.Store.Feedback(ctx, "", cursor, limit)
+}
+
+// decoder lets the API read OTLP the way the receivers do.
+type decoder struct {
+	mapper *genai.Mapper
+	max    int64
+}
+
+// DecodeTraces implements api.Decoder.
+func (d decoder) DecodeTraces(contentType, contentEncoding string, body []byte) ([]engine.Span, []string, error) {
+	td, err := otlp.DecodeTraces(contentType, contentEncoding, body)
+	if err != nil {
+		return nil, nil, err
+	}
+	r := d.mapper.Spans(td, time.Now())
+	rejections := make([]string, len(r.Rejected))
+	for i, x := range r.Rejected {
+		rejections[i] = x.Error()
+	}
+	return r.Spans, rejections, nil
+}
+
+// NewLogger returns the logger that the configuration asks for.
+func NewLogger(cfg LogConfig, w io.Writer) *slog.Logger {
+	opts := &slog.HandlerOptions{Level: cfg.Level}
+	if cfg.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, opts))
+	}
+	return slog.New(slog.NewTextHandler(w, opts))
+}
+
+// BuildVersion is the version the binary was linked with, or what the build information says.
+func BuildVersion(linked string) string {
+	if linked != "" {
+		return linked
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return info.Main.Version
+	}
+	return "dev"
+}

@@ -1,0 +1,230 @@
+package app
+
+import (
+	"bytes"
+	_ "embed"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
+
+	"github.com/llm-sentinel/llm-sentinel/api"
+	"github.com/llm-sentinel/llm-sentinel/embed/cache"
+	"github.com/llm-sentinel/llm-sentinel/embed/ollama"
+	"github.com/llm-sentinel/llm-sentinel/engine"
+	"github.com/llm-sentinel/llm-sentinel/engine/screen"
+	"github.com/llm-sentinel/llm-sentinel/engine/semantic"
+	"github.com/llm-sentinel/llm-sentinel/engine/trajectory"
+	"github.com/llm-sentinel/llm-sentinel/explain"
+	"github.com/llm-sentinel/llm-sentinel/ingest/genai"
+	"github.com/llm-sentinel/llm-sentinel/ingest/otlp"
+	"github.com/llm-sentinel/llm-sentinel/ingest/redact"
+	"github.com/llm-sentinel/llm-sentinel/retrieval/embedded"
+	"github.com/llm-sentinel/llm-sentinel/store/sqlite"
+)
+
+// DefaultYAML is the configuration that serve uses without a file: the same file a user copies and edits.
+//
+//go:embed default.yaml
+var DefaultYAML []byte
+
+// Config is the whole configuration, one section a room.
+type Config struct {
+	DataDir    string            `yaml:"data_dir"` // holds all state; relative paths below are relative to it
+	Log        LogConfig         `yaml:"log"`
+	API        api.Config        `yaml:"api"`
+	OTLP       otlp.Config       `yaml:"otlp"`
+	Limits     genai.Limits      `yaml:"limits"`
+	Redact     redact.Config     `yaml:"redact"`
+	Engine     engine.Config     `yaml:"engine"`
+	Screen     screen.Config     `yaml:"screen"`
+	Trajectory trajectory.Config `yaml:"trajectory"`
+	Semantic   semantic.Config   `yaml:"semantic"`
+	Embed      EmbedConfig       `yaml:"embed"`
+	Memory     embedded.Config   `yaml:"memory"`
+	Store      sqlite.Config     `yaml:"store"`
+	Explain    explain.Config    `yaml:"explain"`
+}
+
+// LogConfig says what is logged and how. Logs never hold text of prompts or responses.
+type LogConfig struct {
+	Level  slog.Level `yaml:"level"`  // DEBUG, INFO, WARN or ERROR
+	Format string     `yaml:"format"` // text or json
+}
+
+// EmbedConfig chooses the embedder. The built-in one always learns too and stands in for the other.
+type EmbedConfig struct {
+	Provider string        `yaml:"provider"` // builtin or ollama
+	Cache    cache.Config  `yaml:"cache"`
+	Ollama   ollama.Config `yaml:"ollama"`
+}
+
+// The embedders.
+const (
+	EmbedBuiltin = "builtin"
+	EmbedOllama  = "ollama"
+)
+
+// defaults is what a setting that a file leaves out is.
+func defaults() Config {
+	c := Config{
+		DataDir:    "sentinel-data",
+		Log:        LogConfig{Level: slog.LevelInfo, Format: "text"},
+		API:        api.DefaultConfig(),
+		OTLP:       otlp.DefaultConfig(),
+		Limits:     genai.DefaultLimits(),
+		Redact:     redact.DefaultConfig(),
+		Engine:     engine.DefaultConfig(),
+		Screen:     screen.DefaultConfig(),
+		Trajectory: trajectory.DefaultConfig(),
+		Semantic:   semantic.DefaultConfig(),
+		Embed:      EmbedConfig{Provider: EmbedBuiltin, Cache: cache.DefaultConfig(), Ollama: ollama.DefaultConfig()},
+		Memory:     embedded.DefaultConfig(),
+		Store:      sqlite.DefaultConfig(),
+		Explain:    explain.DefaultConfig(),
+	}
+	c.Store.Path, c.Memory.Path = "sentinel.db", "memory.db"
+	return c
+}
+
+// DefaultConfig is the embedded default.yaml, read as a user's file is.
+func DefaultConfig() (Config, error) { return Parse(DefaultYAML, "default.yaml") }
+
+// Load reads a configuration file.
+func Load(path string) (Config, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return Config{}, fmt.Errorf("config: %w", err)
+	}
+	return Parse(data, path)
+}
+
+// Parse reads a configuration. Unknown keys are errors that name their line; ${env:NAME} and ${env:NAME:-default} are replaced in
+// every value; what is left out has its default.
+func Parse(data []byte, name string) (Config, error) {
+	file, err := parser.ParseBytes(data, 0)
+	if err != nil {
+		return Config{}, fmt.Errorf("config: %s: %s", name, yaml.FormatError(err, false, true))
+	}
+	c := defaults()
+	for _, doc := range file.Docs {
+		if doc.Body == nil {
+			continue
+		}
+		env := &environment{}
+		ast.Walk(env, doc.Body)
+		if err := errors.Join(env.errs...); err != nil {
+			return Config{}, fmt.Errorf("config: %s: %w", name, err)
+		}
+		if err := yaml.NewDecoder(bytes.NewReader(nil), yaml.Strict()).DecodeFromNode(doc.Body, &c); err != nil {
+			return Config{}, fmt.Errorf("config: %s: %s", name, yaml.FormatError(err, false, true))
+		}
+	}
+	if err := c.Validate(); err != nil {
+		return Config{}, fmt.Errorf("config: %s: %w", name, err)
+	}
+	return c, nil
+}
+
+// Validate names the first setting that makes no sense.
+func (c Config) Validate() error {
+	if c.DataDir == "" {
+		return errors.New("data_dir is empty: say where state is kept")
+	}
+	if c.Log.Format != "text" && c.Log.Format != "json" {
+		return fmt.Errorf("log.format is %q, want text or json", c.Log.Format)
+	}
+	sections := []struct {
+		name     string
+		validate func() error
+	}{
+		{"api", c.API.Validate}, {"otlp", c.OTLP.Validate}, {"limits", c.Limits.Validate}, {"redact", c.Redact.Validate},
+		{"engine", c.Engine.Validate}, {"screen", c.Screen.Validate}, {"trajectory", c.Trajectory.Validate},
+		{"semantic", c.Semantic.Validate}, {"embed.cache", c.Embed.Cache.Validate}, {"memory", c.Memory.Validate},
+		{"store", c.Store.Validate}, {"explain", c.Explain.Validate},
+	}
+	for _, s := range sections {
+		if err := s.validate(); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+	}
+	switch c.Embed.Provider {
+	case EmbedBuiltin:
+	case EmbedOllama:
+		if err := c.Embed.Ollama.Validate(); err != nil {
+			return fmt.Errorf("embed.ollama: %w", err)
+		}
+	default:
+		return fmt.Errorf("embed.provider is %q, want %s or %s", c.Embed.Provider, EmbedBuiltin, EmbedOllama)
+	}
+	return nil
+}
+
+// YAML renders the configuration, secrets left out.
+func (c Config) YAML() ([]byte, error) {
+	return yaml.MarshalWithOptions(c, yaml.IndentSequence(true))
+}
+
+// path resolves a path of the configuration against the data directory.
+func (c Config) path(p string) string {
+	if filepath.IsAbs(p) {
+		return p
+	}
+	return filepath.Join(c.DataDir, p)
+}
+
+// environment replaces ${env:…} in the scalars that it visits.
+type environment struct{ errs []error }
+
+var reference = regexp.MustCompile(`\$\{env:([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}`)
+
+// Visit implements ast.Visitor.
+func (e *environment) Visit(n ast.Node) ast.Visitor {
+	switch n := n.(type) {
+	case *ast.MappingValueNode:
+		if v, ok := n.Value.(*ast.StringNode); ok {
+			n.Value = e.expand(v)
+		}
+	case *ast.SequenceNode:
+		for i, v := range n.Values {
+			if v, ok := v.(*ast.StringNode); ok {
+				n.Values[i] = e.expand(v)
+			}
+		}
+	}
+	return e
+}
+
+// expand replaces references. What was not quoted is read again, so that a number or a duration may come from the environment.
+func (e *environment) expand(n *ast.StringNode) ast.Node {
+	if !reference.MatchString(n.Value) {
+		return n
+	}
+	value := reference.ReplaceAllStringFunc(n.Value, func(ref string) string {
+		m := reference.FindStringSubmatch(ref)
+		if v, ok := os.LookupEnv(m[1]); ok {
+			return v
+		}
+		if m[2] == "" {
+			e.errs = append(e.errs, fmt.Errorf("line %d: environment variable %s is not set", n.Token.Position.Line, m[1]))
+		}
+		return m[3]
+	})
+	if n.Token.Type == token.StringType {
+		if file, err := parser.ParseBytes([]byte(value), 0); err == nil && len(file.Docs) == 1 {
+			switch scalar := file.Docs[0].Body.(type) {
+			case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
+				return scalar
+			}
+		}
+	}
+	n.Value = value
+	return n
+}
