@@ -131,7 +131,7 @@ func (g *grouper) add(a *Anomaly) *group {
 	}
 	in.Anomalies++
 	if !slices.Contains(in.Services, a.Service) {
-		in.Services = append(in.Services, a.Service)
+		in.Services = append(slices.Clone(in.Services), a.Service) // readers of the incident have the old list
 		slices.Sort(in.Services)
 	}
 	if a.Type == in.Type && (a.Score >= in.Score || in.Effect == Effect{}) {

@@ -57,11 +57,14 @@ func cite(in engine.Incident, ev engine.Evidence, causes []cause) *facts {
 		f.abnormal = f.add("An abnormal example: "+excerpt(e.Text)+".", traceText(e.TraceID), spanText(e.SpanID))
 	}
 	if e := ev.Normal; e != nil {
-		text := "The nearest normal example: " + excerpt(e.Text)
-		if e.Similarity != 0 {
-			text += ", similarity " + number(e.Similarity)
+		f.normal = f.add("The nearest normal example: "+compared(e)+".", traceText(e.TraceID), spanText(e.SpanID))
+	}
+	if e := ev.Known; e != nil {
+		text := "The known attack it resembles"
+		if e.Source != "" {
+			text += " (" + clean(e.Source, maxSource) + ")"
 		}
-		f.normal = f.add(text+".", traceText(e.TraceID), spanText(e.SpanID))
+		f.add(text+": "+compared(e)+".", "", "")
 	}
 	if len(ev.Terms) > 0 {
 		f.terms = f.add("Words that tell the abnormal texts from the normal ones: "+terms(ev)+".", "", "")
@@ -70,6 +73,17 @@ func cite(in engine.Incident, ev engine.Evidence, causes []cause) *facts {
 		f.similar = append(f.similar, f.add(pastFact(p), "", ""))
 	}
 	return f
+}
+
+// maxSource bounds the name of an attack's family, in bytes.
+const maxSource = 64
+
+// compared is an example with how similar it is.
+func compared(e *engine.Example) string {
+	if e.Similarity == 0 {
+		return excerpt(e.Text)
+	}
+	return excerpt(e.Text) + ", similarity " + number(e.Similarity)
 }
 
 func (f *facts) add(text, traceID, spanID string) string {

@@ -52,6 +52,18 @@ func negativeBinomialLowerP(k, mean, dispersion float64) float64 {
 	return clampP(mathext.RegIncBeta(1/dispersion, k+1, 1/(1+dispersion*mean)))
 }
 
+// BetaBinomialUpperP returns P(K >= k) for K out of n trials whose probability is not known but estimated, as Beta(a, b): the chance
+// of seeing as many in new data. n and k are not negative, a and b positive.
+func BetaBinomialUpperP(k, n int, a, b float64) float64 {
+	if k <= 0 || n <= 0 {
+		return 1
+	}
+	if k > n || !(a > 0) || !(b > 0) {
+		return minP
+	}
+	return betaBinomialUpperP(float64(k), float64(n), a, b)
+}
+
 // exactTerms is how many terms of a beta-binomial sum are added up before an approximation takes over.
 const exactTerms = 4096
 
