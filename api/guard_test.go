@@ -2,7 +2,6 @@ package api
 
 import (
 	"net/http"
-	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -166,5 +165,5 @@ func TestMetricsHaveBoundedLabels(t *testing.T) {
 	require.Equal(t, 3, testutil.CollectAndCount(s.metrics.requests))
 
 	exposed := send(s, "GET", "/metrics", "").Body.String()
-	require.True(t, strings.Contains(exposed, "sentinel_api_request_duration_seconds_bucket"))
+	require.Contains(t, exposed, "sentinel_api_request_duration_seconds_bucket")
 }

@@ -102,7 +102,7 @@ func parseFigure(token, after string, before rune) (figure, bool) {
 		unit = units["x"]
 	default:
 		if u := unitAfterToken.FindStringSubmatch(after); u != nil {
-			unit, known = units[strings.ToLower(u[1])]
+			unit = units[strings.ToLower(u[1])]
 		}
 	}
 	scale := unit.scale

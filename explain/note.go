@@ -7,7 +7,7 @@ import (
 	"github.com/llm-sentinel/llm-sentinel/engine"
 )
 
-// Author of notes that no language model had a hand in.
+// Deterministic is the author of notes that no language model had a hand in.
 const Deterministic = "deterministic"
 
 // draft is a note in the making: what may be claimed, what is held to be the cause, and the sentences. A language model

@@ -15,9 +15,9 @@ func TestAlphaMeetsItsBudget(t *testing.T) {
 	a, err := NewAlpha(AlphaConfig{PerDay: 3, Initial: 1e-4, Min: 1e-8, Max: 0.1, Gain: 0.2})
 	require.NoError(t, err)
 	const days = 200
-	alerts, now := 0, start
+	alerts := 0
 	for i := range days * 1440 {
-		now = start.Add(time.Duration(i) * time.Minute)
+		now := start.Add(time.Duration(i) * time.Minute)
 		a.Tick(now)
 		if math.Pow(r.Float64(), 0.6) < a.Value() {
 			a.Alert(now)

@@ -36,7 +36,8 @@ func TestRateLearnsTheDailyRhythm(t *testing.T) {
 	}
 	for hour := range 24 {
 		window := at.Add(time.Duration(hour) * time.Hour)
-		require.InDelta(t, 60*rhythm(window.Add(150*time.Second)), rate.Expected(window), 8, "hour %d", hour)
+		want := 60 * rhythm(window.Add(150*time.Second))
+		require.InDelta(t, want, rate.Expected(window), 8, "hour %d", hour)
 	}
 	night, noon := at, at.Add(12*time.Hour)
 	require.Less(t, rate.UpperP(night, 60), 1e-3, "as much as on average, at night")
