@@ -1,0 +1,71 @@
+// Package engine is the domain of LLM-Sentinel and its pipeline, and this is the architecture document.
+//
+// # Flow
+//
+//	sources ──> Consume ──> screening ──┬──> assembly ──> complete traces ──> workflow detectors
+//	            (bounded)   (windows,   │                                          │
+//	                         baselines) │                    quiet: digest ◀───────┤
+//	                                    │                                flagged or sampled
+//	                                    │                                          v
+//	                                    │                  redact ──> embed ──> semantic detectors
+//	                                    │                                          │
+//	                                    v                                          v
+//	                            findings of windows                      one verdict a trace
+//	                                    └──────────────┬───────────────────────────┘
+//	                                                   v
+//	                                   groups ──> incidents ──> evidence ──> note
+//	                                                   │
+//	                                                   v
+//	                                            Journal, Notifier
+//
+// Three goroutines do the work, each with a bounded queue before it: screening (take, assemble, close windows), analysis (the
+// semantic tier) and notes. A stage never waits for the one behind it: when the semantic queue is full, sampled traces are shed
+// and flagged ones go to the Backlog; when the queue of notes is full, an incident keeps its earlier note; when screening itself
+// is full, Consume says CodeFull and the source comes back. All of it is counted (metrics.go) and reported (Health).
+//
+// # Contracts
+//
+// Everything outside is behind the small interfaces of contract.go, which say who owns what. cmd injects the implementations; this
+// package knows no adapter. What matters most:
+//
+//   - A Batch is accepted by Consume and done when its Done is called: the batch and each trace that it touches hold a receipt,
+//     and the last one to be stored lets go (receipt.go).
+//   - Detectors score and learn apart. The pipeline decides what is normal: an anomalous trace is never learnt, the others wait in
+//     quarantine until it is known whether they came in calm time (quarantine.go). The Screener does the same by windows.
+//   - Score judges a trace beside the stream by the same detectors and changes nothing.
+//   - A Lens is an embedder with its memory. The preferred one is judged by, the last stands in when the others fail, and each
+//     learns. Vectors of two models are never compared: the model is part of the Collection.
+//   - Redaction happens once, where text leaves the hot path (redactTrace), and identities that are sensitive by themselves are
+//     replaced before anything is learnt (pseudonymise). Nothing behind that point sees the original.
+//   - What was learnt is snapshotted at an interval; a crash costs at most that much of it.
+//
+// # Two clocks
+//
+// Detection runs on event time behind a watermark (watermark.go): windows close, traces are complete, incidents settle and resolve
+// by the time that spans carry, so that replays, late edges and accelerated demonstrations come out the same. Incidents advance
+// only as far as the semantic tier has come (flight.go), but never wait long for it. Retries, snapshots, time limits and budgets
+// run on wall time.
+//
+// # One score
+//
+// A detector says a p-value against calm history, an effect, and whether the effect is material. The p-values of a trace are
+// combined by the Cauchy combination, and the verdict's score is log p / log α: above 1 is anomalous (verdict.go). α is kept a
+// service and moved so that incidents meet alerts_per_day. Many traces that are each a little unusual are found by surges.
+//
+// # From anomalies to incidents
+//
+// Anomalies of one type about one subject share a fingerprint and form a group (group.go). A group that holds enough abnormal
+// traces becomes an incident, unless another group accounts for it: a symptom joins its cause, by precedence of types and shared
+// traces. An open symptom is taken over, under its id, by a cause that shows later. An incident resolves when it has been calm for
+// a while, and the same fingerprint later raises it again.
+//
+//	candidate ──enough traces, settled──> open ──person──> acknowledged
+//	    │  └─symptom of another─> joined    │  └──────────────┬────────┘
+//	    └─stale─> forgotten                 │        calm, or a person
+//	                                        v                 v
+//	                                  reclassified         resolved ──same again──> open
+//
+// Evidence is gathered from digests of traces (digest.go, evidence.go): how the abnormal concentrates in each value of each
+// dimension, what changed near the onset, an abnormal beside its nearest normal example, similar earlier incidents. Explainers
+// may claim nothing else.
+package engine

@@ -1,0 +1,156 @@
+package semantic
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/llm-sentinel/llm-sentinel/engine"
+)
+
+// Jailbreak implements engine.Detector for prompts that resemble known attacks more than they resemble normal prompts. The raw
+// score of a chunk is its similarity to the nearest attack less its similarity to the nearest normal text; the worst chunk counts.
+type Jailbreak struct {
+	cfg Config
+	mu  sync.Mutex
+	cal *calibration
+}
+
+// NewJailbreak returns a detector that has seen nothing.
+func NewJailbreak(cfg Config) (*Jailbreak, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	cal, err := newCalibration(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &Jailbreak{cfg: cfg, cal: cal}, nil
+}
+
+// Name implements engine.Detector.
+func (j *Jailbreak) Name() string { return "jailbreak" }
+
+// compare returns the raw score of a text, the nearest attack (nil when none is remembered) and the nearest normal text (nil when
+// none is).
+func (j *Jailbreak) compare(ctx context.Context, o engine.Observation, t engine.Text) (raw float64, attack, normal *engine.Neighbor, err error) {
+	attacks, err := o.Memory.Nearest(ctx, engine.Query{
+		Filter: engine.Filter{Collection: engine.Collection{Purpose: engine.PurposeAttack, Kind: engine.TextUserPrompt, Model: o.Model}},
+		Vector: t.Vector, K: 1,
+	})
+	if err != nil {
+		return 0, nil, nil, fmt.Errorf("nearest attack: %w", err)
+	}
+	if len(attacks) == 0 {
+		return 0, nil, nil, nil
+	}
+	similarity, normal, err := nearestNormal(ctx, o, t, o.Trace.Spans[t.Span].Service, 1)
+	if err != nil {
+		return 0, nil, nil, err
+	}
+	return attacks[0].Similarity - max(0, similarity), &attacks[0], normal, nil
+}
+
+// attackP is the p-value from which on a text is like an attack at all: many prompts that are a little like one, as everything new
+// is, are no campaign.
+const attackP = 0.01
+
+// Score implements engine.Detector.
+func (j *Jailbreak) Score(ctx context.Context, o engine.Observation) ([]engine.Finding, error) {
+	f := engine.Finding{Type: engine.Jailbreak, Detector: j.Name(), At: o.Trace.End(), TraceID: o.Trace.ID, P: 1}
+	looks := 0
+	for _, t := range o.Texts {
+		if t.Kind != engine.TextUserPrompt || !usable(t) {
+			continue
+		}
+		raw, attack, normal, err := j.compare(ctx, o, t)
+		if err != nil {
+			return nil, err
+		}
+		if attack == nil {
+			continue
+		}
+		span := &o.Trace.Spans[t.Span]
+		if looks++; looks == 1 {
+			f.Series, f.Subject = span.Series(), attacker(span)
+		}
+		j.mu.Lock()
+		h := j.cal.peek(groupKey{o.Model.Name, span.Service})
+		p, known := h.pValue(j.cfg, raw, lengthClass(t.Text))
+		usual := h.Usual.Median()
+		j.mu.Unlock()
+		if !known {
+			f.Learning = true
+			continue
+		}
+		if f.Excerpt != "" && p >= f.P {
+			continue
+		}
+		f.P = p
+		f.Series, f.SpanID, f.Excerpt, f.Nearest, f.Known = span.Series(), span.SpanID, t.Text, normal, attack
+		f.Subject = attacker(span)
+		f.Effect = engine.Effect{Baseline: usual, Current: attack.Similarity, Unit: "similarity"}
+		f.Material = attack.Similarity >= j.cfg.AttackFloor && raw > 0
+	}
+	switch {
+	case looks == 0:
+		return nil, nil
+	case f.Excerpt == "":
+		return []engine.Finding{f}, nil // learning
+	}
+	f.Learning = false
+	f.P = min(1, f.P*float64(looks))
+	f.Material = f.Material && f.P < attackP
+	f.Reason = fmt.Sprintf("a text resembles a known attack (%s): similarity %.2f, normally %.2f", f.Known.Memo.Family, f.Effect.Current, f.Effect.Baseline)
+	return []engine.Finding{f}, nil
+}
+
+// attacker is who sent a prompt: the key, else the user; the service it came to where neither is known.
+func attacker(s *engine.Span) engine.Subject {
+	switch {
+	case s.APIKey != "":
+		return engine.Subject{Kind: engine.SubjectAPIKey, Value: s.APIKey}
+	case s.User != "":
+		return engine.Subject{Kind: engine.SubjectUser, Value: s.User}
+	}
+	return engine.Subject{Kind: engine.SubjectService, Value: s.Service}
+}
+
+// Learn implements engine.Detector: it calibrates on normal texts. Attacks are remembered by whoever knows them to be attacks.
+func (j *Jailbreak) Learn(ctx context.Context, o engine.Observation) error {
+	for _, t := range o.Texts {
+		if t.Kind != engine.TextUserPrompt || !usable(t) {
+			continue
+		}
+		raw, attack, _, err := j.compare(ctx, o, t)
+		if err != nil {
+			return err
+		}
+		if attack == nil {
+			continue
+		}
+		j.mu.Lock()
+		h := j.cal.of(groupKey{o.Model.Name, o.Trace.Spans[t.Span].Service})
+		if h.Texts++; h.Texts > j.cfg.MinTexts {
+			h.add(j.cfg, raw, lengthClass(t.Text))
+			h.Usual.Add(o.Trace.End(), max(0, attack.Similarity))
+		}
+		j.mu.Unlock()
+	}
+	return nil
+}
+
+// Snapshot implements engine.Snapshotter.
+func (j *Jailbreak) Snapshot(w io.Writer) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.cal.snapshot(w)
+}
+
+// Restore implements engine.Snapshotter.
+func (j *Jailbreak) Restore(r io.Reader) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.cal.restore(r)
+}
