@@ -289,25 +289,36 @@ func (g *grouper) sorted() []*group {
 	})
 }
 
-// settle is how long a group waits for its cause to show: symptoms wait, what is a cause by itself does not.
+// settle is how long a group waits for its cause to show: what is a cause by itself does not wait, symptoms do, and what is merely
+// new waits longest, since attacks are new as well.
 func (g *grouper) settle(t AnomalyType) time.Duration {
-	if rank(t) < rank(TokenAbuse) {
+	switch {
+	case rank(t) < rank(TokenAbuse):
 		return 0
+	case isSemantic(t):
+		return 2 * g.cfg.Settle
 	}
 	return g.cfg.Settle
 }
 
-// supported reports whether the group holds enough abnormal traces, and of enough users where a topic is new.
+// supported reports whether the group holds enough abnormal traces, of enough users where a topic is new, for long enough where it
+// is only traffic.
 func (g *grouper) supported(x *group) bool {
 	if len(x.traces) < g.cfg.MinTraces {
 		return false
 	}
-	if x.incident.Type == SemanticNovelty {
+	switch x.incident.Type {
+	case SemanticNovelty:
 		users := g.actors(x, SubjectUser)
 		return len(users) == 0 || len(users) >= g.cfg.MinUsers
+	case Traffic:
+		return x.incident.Anomalies >= lastingWindows // a short burst is none
 	}
 	return true
 }
+
+// lastingWindows is how many windows a change of traffic must last.
+const lastingWindows = 3
 
 // cause finds the group that x is a symptom of, if any: active, or resolved a moment ago.
 func (g *grouper) cause(x *group) *group {

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -410,9 +412,8 @@ func (p *Pipeline) sampled(t *Trace) bool {
 	if p.services.young(t.Lead().Service) {
 		return true
 	}
-	h := fnv.New64a()
-	_, _ = h.Write(t.ID[:]) // a hash takes every write
-	return float64(h.Sum64()>>11)/float64(1<<53) < p.cfg.SampleRate
+	sum := sha256.Sum256(t.ID[:]) // ids need not be random
+	return float64(binary.BigEndian.Uint64(sum[:])>>11)/float64(1<<53) < p.cfg.SampleRate
 }
 
 // run asks the detectors one after the other. A detector that fails is left out of the verdict; its error is returned.
@@ -446,17 +447,24 @@ func (p *Pipeline) settle(ctx context.Context, j *job, observations []Observatio
 	var free []heldTrace
 	// What is anomalous is never learnt; late parts of a trace teach nothing, since the trace did already.
 	if !v.Anomalous && !j.trace.Late {
-		p.held.add(heldTrace{j, observations, j.trace.End()})
-		hold := p.cfg.HoldBack
-		if len(v.Learning) > 0 {
-			hold = 0
+		h := heldTrace{j, observations, j.trace.End()}
+		if stillLearning(j.findings) {
+			free = append(free, h)
+		} else {
+			p.held.add(h)
 		}
-		free = p.release(j.trace.End().Add(-hold))
+		free = append(free, p.release(h.at.Add(-p.cfg.HoldBack))...)
 	}
 	p.mu.Unlock()
 	p.learn(ctx, free)
 	p.m.latency.Observe(time.Since(j.complete).Seconds())
 	j.finish(err)
+}
+
+// stillLearning reports whether a semantic or workflow detector has not seen enough to judge: then there is nothing to protect, and
+// holding the trace back would only delay it.
+func stillLearning(findings []Finding) bool {
+	return slices.ContainsFunc(findings, func(f Finding) bool { return f.Learning && !screened(&f) })
 }
 
 // screened reports whether a finding is of the statistical tier, which watches its own windows.

@@ -28,10 +28,28 @@ func (b *baseline) learn(w *window) {
 	for _, p := range w.Latency {
 		b.Latency.Add(w.Start, p.Seconds)
 	}
-	for _, x := range w.Tokens {
+	for _, x := range b.ordinary(w.Tokens) {
 		b.Tokens.Add(w.Start, x)
 	}
 	b.Errors.Add(w.Start, w.Failed, w.Spans)
+}
+
+// ordinary leaves out tokens that are extreme, unless most are: one who floods a series must not become its normal, but a new
+// prompt that makes every call longer must.
+func (b *baseline) ordinary(tokens []float64) []float64 {
+	if b.Tokens.Learning() {
+		return tokens
+	}
+	out := make([]float64, 0, len(tokens))
+	for _, x := range tokens {
+		if b.Tokens.UpperP(x) >= notLearnt {
+			out = append(out, x)
+		}
+	}
+	if 2*len(out) < len(tokens) {
+		return tokens
+	}
+	return out
 }
 
 // series is one baseline with its windows.

@@ -14,6 +14,7 @@ import (
 // service is what is followed of a whole service: its traffic, its cost, and who uses it how much.
 type service struct {
 	Requests *statistical.Rate         // root spans a window
+	Volume   *statistical.Quantity     // the same, whatever the hour
 	Cost     *statistical.Quantity     // a window
 	Spend    *statistical.Quantity     // tokens of one user in one window, over all users
 	Past     *statistical.HeavyHitters // tokens by user
@@ -44,6 +45,7 @@ type spending struct {
 func newService(cfg Config) *service {
 	return &service{
 		Requests: statistical.NewRate(statistical.RateConfig{Window: cfg.Window, HalfLife: cfg.HalfLife, MinWindows: cfg.MinWindows}),
+		Volume:   statistical.NewQuantity(statistical.QuantityConfig{HalfLife: cfg.HalfLife, MinCount: cfg.MinWindows}),
 		Cost:     statistical.NewQuantity(statistical.QuantityConfig{HalfLife: cfg.HalfLife, MinCount: cfg.MinWindows}),
 		Spend:    statistical.NewQuantity(statistical.QuantityConfig{HalfLife: cfg.HalfLife, MinCount: 4 * cfg.MinSamples}),
 		Past:     statistical.NewHeavyHitters(statistical.HeavyHittersConfig{Capacity: cfg.MaxUsers, HalfLife: cfg.HalfLife}),
@@ -137,6 +139,7 @@ func (v *service) close(cfg Config, name string, w *serviceWindow) []engine.Find
 	end := w.Start.Add(cfg.Window)
 	if learns(&v.Busy, strange(out[0]), end, cfg.AdoptAfter) {
 		v.Requests.Add(w.Start, w.Requests)
+		v.Volume.Add(w.Start, float64(w.Requests))
 	}
 	if learns(&v.Dear, strange(out[1]), end, cfg.AdoptAfter) && w.Cost > 0 {
 		v.Cost.Add(w.Start, w.Cost)
@@ -176,6 +179,9 @@ func (v *service) finding(cfg Config, t engine.AnomalyType, detector, name strin
 	}
 }
 
+// busiest is the least factor of a rise in traffic over the busiest windows.
+const busiest = 3
+
 // traffic compares the number of requests with what the hour of day leads to expect, upwards and downwards.
 func (v *service) traffic(cfg Config, name string, w *serviceWindow) engine.Finding {
 	f := v.finding(cfg, engine.Traffic, "traffic", name, w)
@@ -185,7 +191,9 @@ func (v *service) traffic(cfg Config, name string, w *serviceWindow) engine.Find
 	expected := v.Requests.Expected(w.Start)
 	f.Effect = engine.Effect{Baseline: expected, Current: float64(w.Requests), Unit: "requests"}
 	f.P = min(1, 2*min(v.Requests.UpperP(w.Start, w.Requests), v.Requests.LowerP(w.Start, w.Requests)))
-	f.Material = f.Effect.Current >= cfg.TrafficRatio*expected || f.Effect.Current*cfg.TrafficRatio <= expected
+	// A rise must also be far above the busiest windows of any hour: an hour whose rhythm is not known yet is no anomaly.
+	rise := f.Effect.Current >= cfg.TrafficRatio*expected && f.Effect.Current >= busiest*v.Volume.Quantile(0.99)
+	f.Material = rise || f.Effect.Current*cfg.TrafficRatio <= expected
 	f.Traces = w.Traces
 	f.Reason = fmt.Sprintf("%d requests to %s in %s, normally %.1f", w.Requests, name, cfg.Window, expected)
 	return f

@@ -59,7 +59,7 @@ type learner interface {
 func (b *baseline) learners() []learner { return []learner{b.Latency, b.Tokens, b.Errors} }
 
 func (v *service) learners() []learner {
-	return []learner{v.Requests, v.Cost, v.Spend, v.Past, v.Active}
+	return []learner{v.Requests, v.Volume, v.Cost, v.Spend, v.Past, v.Active}
 }
 
 func write(what []learner) ([][]byte, error) {

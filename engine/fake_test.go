@@ -1,0 +1,475 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"io"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"log/slog"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+)
+
+// screener is a statistical tier that says of traces what score says, and of windows what windows holds for the watermark.
+type screener struct {
+	mu       sync.Mutex
+	Observed int // spans; exported for the snapshot
+	score    func(*Trace) []Finding
+	windows  func(mark time.Time) []Finding
+	last     time.Time
+	spans    []Span
+}
+
+func (s *screener) Observe(spans []Span) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.Observed += len(spans)
+	s.spans = append(s.spans, spans...)
+}
+
+func (s *screener) Advance(mark time.Time) []Finding {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last = mark
+	if s.windows == nil {
+		return nil
+	}
+	return s.windows(mark)
+}
+
+func (s *screener) Score(t *Trace) []Finding {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.score == nil {
+		return nil
+	}
+	return s.score(t)
+}
+
+func (s *screener) seen() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.Observed
+}
+
+func (s *screener) Snapshot(w io.Writer) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return json.NewEncoder(w).Encode(s.Observed)
+}
+
+func (s *screener) Restore(r io.Reader) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return json.NewDecoder(r).Decode(&s.Observed)
+}
+
+// detector says what score says and keeps what it learns.
+type detector struct {
+	name    string
+	mu      sync.Mutex
+	score   func(Observation) ([]Finding, error)
+	learnt  []TraceID
+	asked   []Observation
+	failing error
+}
+
+func (d *detector) Name() string { return d.name }
+
+func (d *detector) Score(_ context.Context, o Observation) ([]Finding, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.asked = append(d.asked, o)
+	if d.failing != nil {
+		return nil, d.failing
+	}
+	if d.score == nil {
+		return nil, nil
+	}
+	return d.score(o)
+}
+
+func (d *detector) Learn(_ context.Context, o Observation) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.learnt = append(d.learnt, o.Trace.ID)
+	return d.failing
+}
+
+func (d *detector) knows() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.learnt)
+}
+
+func (d *detector) models() (out []string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, o := range d.asked {
+		out = append(out, o.Model.Name)
+	}
+	return out
+}
+
+func (d *detector) Snapshot(w io.Writer) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return json.NewEncoder(w).Encode(d.learnt)
+}
+
+func (d *detector) Restore(r io.Reader) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return json.NewDecoder(r).Decode(&d.learnt)
+}
+
+// embedder gives every text the same vector, unless it fails or is held up.
+type embedder struct {
+	model Model
+	mu    sync.Mutex
+	err   error
+	short bool          // gives too few vectors
+	hold  chan struct{} // waits for it to close
+	texts []string
+}
+
+func (e *embedder) Model() Model { return e.model }
+
+func (e *embedder) Embed(ctx context.Context, texts []string) ([][]float32, error) {
+	e.mu.Lock()
+	e.texts = append(e.texts, texts...)
+	err, short, hold := e.err, e.short, e.hold
+	e.mu.Unlock()
+	if hold != nil {
+		select {
+		case <-hold:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	out := make([][]float32, len(texts))
+	for i := range out {
+		out[i] = []float32{1, 0}
+	}
+	if short {
+		out = out[1:]
+	}
+	return out, nil
+}
+
+func (e *embedder) set(err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.err = err
+}
+
+// recall is a memory that only keeps.
+type recall struct {
+	mu    sync.Mutex
+	memos []Memo
+}
+
+func (m *recall) Remember(_ context.Context, items []Memo) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.memos = append(m.memos, items...)
+	return nil
+}
+func (m *recall) Nearest(context.Context, Query) ([]Neighbor, error) { return nil, nil }
+func (m *recall) Forget(context.Context, Filter) (int, error)        { return 0, nil }
+
+// store is a journal, a log of markers, a store of snapshots and a backlog in memory. What it holds is what a crash leaves.
+type store struct {
+	mu        sync.Mutex
+	incidents map[string]Incident
+	anomalies map[string]Anomaly
+	markers   []ChangeMarker
+	snapshots map[string][]byte
+	waiting   []Deferred
+	deferred  int
+	err       error
+}
+
+func newStore() *store {
+	return &store{incidents: make(map[string]Incident), anomalies: make(map[string]Anomaly), snapshots: make(map[string][]byte)}
+}
+
+func (s *store) do(f func()) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return s.err
+	}
+	f()
+	return nil
+}
+
+func (s *store) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
+}
+
+func (s *store) Record(_ context.Context, e Entry) error {
+	return s.do(func() {
+		for _, a := range e.Anomalies {
+			s.anomalies[a.ID] = a
+		}
+		for _, in := range e.Incidents {
+			s.incidents[in.ID] = in
+		}
+	})
+}
+
+func (s *store) ActiveIncidents(_ context.Context, since time.Time) (out []Incident, err error) {
+	err = s.do(func() {
+		for _, in := range s.incidents {
+			if in.Status != StatusResolved || !in.ResolvedAt.Before(since) {
+				out = append(out, in)
+			}
+		}
+	})
+	return out, err
+}
+
+func (s *store) AddMarkers(_ context.Context, markers []ChangeMarker) error {
+	return s.do(func() { s.markers = append(s.markers, markers...) })
+}
+
+func (s *store) Markers(_ context.Context, from, to time.Time) (out []ChangeMarker, err error) {
+	err = s.do(func() {
+		for _, m := range s.markers {
+			if !m.At.Before(from) && m.At.Before(to) {
+				out = append(out, m)
+			}
+		}
+	})
+	return out, err
+}
+
+func (s *store) SaveSnapshot(_ context.Context, name string, _ time.Time, data []byte) error {
+	return s.do(func() { s.snapshots[name] = slices.Clone(data) })
+}
+
+func (s *store) LoadSnapshot(_ context.Context, name string) ([]byte, time.Time, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	data, ok := s.snapshots[name]
+	if !ok {
+		return nil, time.Time{}, Errorf(CodeNotFound, "no snapshot %s", name)
+	}
+	return data, time.Now(), nil
+}
+
+func (s *store) Defer(_ context.Context, d Deferred) error {
+	return s.do(func() { s.waiting, s.deferred = append(s.waiting, d), s.deferred+1 })
+}
+
+func (s *store) NextDeferred(_ context.Context, n int) (out []Deferred, err error) {
+	err = s.do(func() { out = slices.Clone(s.waiting[:min(n, len(s.waiting))]) })
+	return out, err
+}
+
+func (s *store) FinishDeferred(_ context.Context, ids []TraceID) error {
+	return s.do(func() {
+		s.waiting = slices.DeleteFunc(s.waiting, func(d Deferred) bool { return slices.Contains(ids, d.Trace.ID) })
+	})
+}
+
+func (s *store) list() []Incident {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.SortedFunc(maps.Values(s.incidents), func(a, b Incident) int { return cmp.Compare(a.Fingerprint, b.Fingerprint) })
+}
+
+func (s *store) found() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.anomalies)
+}
+
+func (s *store) left() (waiting, everDeferred int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.waiting), s.deferred
+}
+
+// everything is what the store holds as it would be written.
+func (s *store) everything(t testing.TB) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	data, err := json.Marshal(struct {
+		A map[string]Anomaly
+		I map[string]Incident
+		M []ChangeMarker
+		D []Deferred
+		S map[string][]byte
+	}{s.anomalies, s.incidents, s.markers, s.waiting, s.snapshots})
+	require.NoError(t, err)
+	return string(data)
+}
+
+// explainer writes a note and keeps what it was given.
+type explainer struct {
+	mu    sync.Mutex
+	asked []Incident
+	err   error
+	hold  chan struct{} // waits for it to close
+}
+
+func (e *explainer) Explain(_ context.Context, in Incident, ev Evidence) (Explanation, error) {
+	if e.hold != nil {
+		<-e.hold
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	in.Evidence = &ev
+	e.asked = append(e.asked, in)
+	return Explanation{Summary: in.Title, Author: "test", EvidenceDigest: ev.Digest}, e.err
+}
+
+// notifier keeps the alerts.
+type notifier struct {
+	mu     sync.Mutex
+	alerts []Alert
+	err    error
+}
+
+func (n *notifier) Notify(_ context.Context, a Alert) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.alerts = append(n.alerts, a)
+	return n.err
+}
+
+func (n *notifier) changes() (out []string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, a := range n.alerts {
+		out = append(out, a.Change)
+	}
+	return out
+}
+
+// plant is a pipeline with its fakes.
+type plant struct {
+	*Pipeline
+	t         *testing.T
+	cfg       Config
+	screener  *screener
+	workflow  *detector
+	semantic  *detector
+	preferred *embedder
+	builtin   *embedder
+	memory    *recall
+	store     *store
+	explainer *explainer
+	notifier  *notifier
+	stop      func() error
+	traces    int
+}
+
+func newPlant(t *testing.T, change ...func(*Config)) *plant {
+	x := &plant{
+		t: t, cfg: DefaultConfig(), screener: &screener{}, workflow: &detector{name: "workflow"}, semantic: &detector{name: "semantic"},
+		preferred: &embedder{model: Model{Name: "preferred", Dimension: 2}}, builtin: &embedder{model: Model{Name: "builtin", Dimension: 2}},
+		memory: &recall{}, store: newStore(), explainer: &explainer{}, notifier: &notifier{},
+	}
+	x.cfg.SampleRate = 1
+	for _, f := range change {
+		f(&x.cfg)
+	}
+	x.build()
+	return x
+}
+
+func (x *plant) build() {
+	x.t.Helper()
+	var err error
+	x.Pipeline, err = New(x.cfg, Parts{
+		Screener: x.screener, Workflow: []Detector{x.workflow}, Semantic: []Detector{x.semantic},
+		Lenses:   []Lens{{x.preferred, x.memory}, {x.builtin, x.memory}},
+		Redactor: secretive{}, Explainer: x.explainer, Notify: x.notifier,
+		Journal: x.store, Markers: x.store, Snapshots: x.store, Backlog: x.store,
+		Registry: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
+	})
+	require.NoError(x.t, err)
+}
+
+// restart is another process with the same parts outside, after a stop or a crash.
+func (x *plant) restart() *plant {
+	y := newPlant(x.t)
+	y.cfg, y.store, y.memory, y.traces = x.cfg, x.store, x.memory, x.traces
+	y.screener.score, y.screener.windows = x.screener.score, x.screener.windows
+	y.workflow.score, y.semantic.score = x.workflow.score, x.semantic.score
+	y.build()
+	return y
+}
+
+// run starts the pipeline; it is stopped at the end of the test if not before.
+func (x *plant) run() {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- x.Run(ctx) }()
+	x.stop = sync.OnceValue(func() error {
+		cancel()
+		return <-done
+	})
+	x.t.Cleanup(func() { _ = x.stop() })
+}
+
+// bubble runs a test in fake time: it stands still until everybody waits.
+func bubble(t *testing.T, f func(t *testing.T)) {
+	t.Parallel()
+	synctest.Test(t, f)
+}
+
+// pass lets time go by and waits until what that brought about is done.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// trace is a complete trace of one span that ends now, of which a user asked the text.
+func (x *plant) trace(text string, change ...func(*Span)) Span {
+	x.traces++
+	s := span(x.traces, 1, 0, time.Now().UTC().Add(-time.Second))
+	s.Operation = OpChat
+	s.Input = user(text)
+	for _, f := range change {
+		f(&s)
+	}
+	return s
+}
+
+func (x *plant) consume(spans ...Span) {
+	x.t.Helper()
+	require.NoError(x.t, x.Consume(x.t.Context(), Batch{Spans: spans}))
+}
+
+// settled is longer than it takes for a trace to be complete and judged and for its windows to close.
+const settled = 3 * time.Minute
+
+func abnormal(t *Trace) []Finding {
+	f := material(ErrorRate, 1e-9)
+	lead := t.Lead()
+	f.TraceID, f.At, f.Spans, f.SpanID, f.Series = t.ID, t.End(), []SpanID{lead.SpanID}, lead.SpanID, lead.Series()
+	f.Subject, f.Effect = Subject{SubjectService, lead.Service}, Effect{Baseline: 0.01, Current: 1, Unit: "ratio"}
+	if !lead.Failed {
+		f.P, f.Material = 0.5, false
+	}
+	return []Finding{f}
+}
+
+func failed(s *Span) { s.Failed, s.ErrorType = true, "503" }
