@@ -2,13 +2,14 @@ package engine
 
 import (
 	"container/heap"
+	"slices"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 )
 
 // assembler joins spans and separate content into traces. A trace is complete when its root has ended and it has been quiet
-// for a while in event time, when it is too old, or when it is too large. Memory is bounded in traces and in bytes; above the
+// for a while in event time, when its root does not come for long, or when it is too large. Memory is bounded in traces and in bytes; above the
 // bound the trace that would end first is completed early.
 //
 // It is used by one goroutine.
@@ -30,7 +31,6 @@ type assembly struct {
 	late     bool
 	oversize bool
 	bytes    int64
-	first    time.Time // earliest start
 	last     time.Time // latest end
 	due      time.Time // event time at which it is complete unless something comes
 	index    int       // in the heap
@@ -48,7 +48,7 @@ func newAssembler(cfg AssemblyConfig, dropped func(reason string, n int)) *assem
 // add takes one span. It reports whether the span is new: a repeated one must not be counted again.
 func (a *assembler) add(s Span, r *receipt) bool {
 	spans, judged := a.judged.Get(s.TraceID)
-	if judged && containsSpan(spans, s.SpanID) {
+	if judged && slices.Contains(spans, s.SpanID) {
 		a.dropped(dropDuplicate, 1)
 		return false
 	}
@@ -73,9 +73,6 @@ func (a *assembler) add(s Span, r *receipt) bool {
 	size := s.size()
 	t.bytes += size
 	a.bytes += size
-	if t.first.IsZero() || s.Start.Before(t.first) {
-		t.first = s.Start
-	}
 	if s.End.After(t.last) {
 		t.last = s.End
 	}
@@ -174,13 +171,13 @@ func (a *assembler) trace(id TraceID, at time.Time) *assembly {
 	return t
 }
 
-// dueTime is when the trace is complete: soon after it falls quiet once its root has ended, otherwise when it is too old.
+// dueTime is when the trace is complete: soon after it falls quiet once its root has ended, long after otherwise.
 func (a *assembler) dueTime(t *assembly) time.Time {
 	quiet := t.last.Add(a.cfg.QuietAfterRoot)
 	if t.rooted || t.late {
 		return quiet
 	}
-	return t.last.Add(a.cfg.MaxAge)
+	return t.last.Add(a.cfg.QuietWithoutRoot)
 }
 
 func (a *assembler) schedule(t *assembly, due time.Time) {
@@ -203,20 +200,21 @@ func (t *assembly) release(err error) {
 	t.receipts = nil
 }
 
-func containsSpan(ids []SpanID, id SpanID) bool {
-	for _, have := range ids {
-		if have == id {
-			return true
-		}
-	}
-	return false
+// attach adds separately delivered content, message by message; what the span has already, from itself or from a repeated delivery,
+// is not added again.
+func (s *Span) attach(c Content) {
+	s.System = appendNew(s.System, c.System)
+	s.Input = appendNew(s.Input, c.Input)
+	s.Output = appendNew(s.Output, c.Output)
 }
 
-// attach adds separately delivered content, message by message, where the span has none of its own.
-func (s *Span) attach(c Content) {
-	s.System = append(s.System, c.System...)
-	s.Input = append(s.Input, c.Input...)
-	s.Output = append(s.Output, c.Output...)
+func appendNew(have, more []Message) []Message {
+	for _, m := range more {
+		if !slices.ContainsFunc(have, func(h Message) bool { return h.Role == m.Role && slices.Equal(h.Parts, m.Parts) }) {
+			have = append(have, m)
+		}
+	}
+	return have
 }
 
 // spanOverhead is the size of a Span without its texts, in bytes, rounded up.

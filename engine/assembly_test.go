@@ -43,8 +43,8 @@ func TestTraceWithoutRootIsCompleteWhenItIsOld(t *testing.T) {
 	t.Parallel()
 	a, _ := assembling()
 	require.True(t, a.add(span(1, 2, 1, began), nil))
-	require.Empty(t, a.complete(began.Add(a.cfg.MaxAge)))
-	require.Len(t, a.complete(began.Add(time.Second+a.cfg.MaxAge)), 1)
+	require.Empty(t, a.complete(began.Add(a.cfg.QuietWithoutRoot)))
+	require.Len(t, a.complete(began.Add(time.Second+a.cfg.QuietWithoutRoot)), 1)
 }
 
 func TestMillionSpansInOneTraceStayBounded(t *testing.T) {
@@ -162,7 +162,7 @@ func TestContentAloneDoesNotStayForever(t *testing.T) {
 		a.join(Content{TraceID: traceID(1), SpanID: spanID(2), At: began, Input: user("x")}, nil)
 	}
 	require.Equal(t, 4, dropped[dropOversizeTrace])
-	done := a.complete(began.Add(a.cfg.MaxAge))
+	done := a.complete(began.Add(a.cfg.QuietWithoutRoot))
 	require.Len(t, done, 1)
 	require.Empty(t, done[0].spans)
 	require.Equal(t, 5, dropped[dropOrphanContent])

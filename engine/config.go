@@ -44,12 +44,12 @@ type Config struct {
 
 // AssemblyConfig bounds how spans are joined to traces. Times are event time.
 type AssemblyConfig struct {
-	QuietAfterRoot time.Duration `yaml:"quiet_after_root"` // a trace whose root has ended is complete after this
-	MaxAge         time.Duration `yaml:"max_age"`          // a trace without a root is complete after this
-	MaxSpans       int           `yaml:"max_spans"`        // of one trace; more are screened but not kept
-	MaxTraces      int           `yaml:"max_traces"`       // open at once
-	MaxBytes       int64         `yaml:"max_bytes"`        // of all open traces
-	RememberTraces int           `yaml:"remember_traces"`  // complete traces known by id, for late and repeated spans
+	QuietAfterRoot   time.Duration `yaml:"quiet_after_root"`   // a trace whose root has ended is complete after this
+	QuietWithoutRoot time.Duration `yaml:"quiet_without_root"` // one whose root has not come is complete after this
+	MaxSpans         int           `yaml:"max_spans"`          // of one trace; more are screened but not kept
+	MaxTraces        int           `yaml:"max_traces"`         // open at once
+	MaxBytes         int64         `yaml:"max_bytes"`          // of all open traces
+	RememberTraces   int           `yaml:"remember_traces"`    // complete traces known by id, for late and repeated spans
 }
 
 // AlertConfig is the one setting that says how often a service may speak.
@@ -99,15 +99,15 @@ func DefaultConfig() Config {
 		SnapshotEvery:   time.Minute,
 		DrainTimeout:    20 * time.Second,
 		Assembly: AssemblyConfig{
-			QuietAfterRoot: 10 * time.Second,
-			MaxAge:         10 * time.Minute,
-			MaxSpans:       2_000,
-			MaxTraces:      20_000,
-			MaxBytes:       256 << 20,
-			RememberTraces: 50_000,
+			QuietAfterRoot:   10 * time.Second,
+			QuietWithoutRoot: 10 * time.Minute,
+			MaxSpans:         2_000,
+			MaxTraces:        20_000,
+			MaxBytes:         256 << 20,
+			RememberTraces:   50_000,
 		},
 		Alerts: AlertConfig{PerDay: 10, InitialAlpha: 1e-4, MinAlpha: 1e-9, MaxAlpha: 1e-3},
-		Surges: SurgeConfig{Window: 5 * time.Minute, MinTraces: 5, MinExcess: 0.05, MaxKeys: 10_000},
+		Surges: SurgeConfig{Window: 5 * time.Minute, MinTraces: 5, MinExcess: 0.1, MaxKeys: 10_000},
 		Incidents: IncidentConfig{
 			MinTraces:     5,
 			MinUsers:      3,
@@ -148,7 +148,7 @@ func (c Config) Validate() error {
 		{"snapshot_every", float64(c.SnapshotEvery)},
 		{"drain_timeout", float64(c.DrainTimeout)},
 		{"assembly.quiet_after_root", float64(c.Assembly.QuietAfterRoot)},
-		{"assembly.max_age", float64(c.Assembly.MaxAge)},
+		{"assembly.quiet_without_root", float64(c.Assembly.QuietWithoutRoot)},
 		{"assembly.max_spans", float64(c.Assembly.MaxSpans)},
 		{"assembly.max_traces", float64(c.Assembly.MaxTraces)},
 		{"assembly.max_bytes", float64(c.Assembly.MaxBytes)},

@@ -25,6 +25,11 @@ func (d *digests) gather(g *group, markers []ChangeMarker) Evidence {
 	in := &g.incident
 	from, to := g.since, in.LastSeen
 	during, before := d.during(in.Services, from, to)
+	if isSemantic(in.Type) {
+		// Traces that the semantic tier did not look at are neither abnormal nor normal.
+		unread := func(x *digest) bool { return x.prompt == "" }
+		during, before = slices.DeleteFunc(during, unread), slices.DeleteFunc(before, unread)
+	}
 	ev := Evidence{From: from, To: to, Before: from, Changes: g.listChanges()}
 	if len(before) > 0 {
 		ev.Before = before[0].at
@@ -107,7 +112,7 @@ func (d *digests) slices(services []string, from time.Time, abnormal map[*digest
 		}
 		if first, known := d.firstSeen(services, v); known {
 			s.FirstSeen = first
-			s.New = len(before) > 0 && c.before == 0 && !first.Before(from.Add(-newWithin))
+			s.New = len(before) > 0 && 100*c.before <= len(before) && !first.Before(from.Add(-newWithin))
 		}
 		out = append(out, s)
 	}

@@ -22,6 +22,7 @@ type grouper struct {
 	groups   map[string]*group   // active, by fingerprint
 	resolved map[string]Incident // by fingerprint, for re-raise
 	recent   []*group            // resolved ones whose last symptoms may still come
+	pushed   []*group            // resolved to make room, and not told yet
 }
 
 // group is a candidate until opened, then an active incident.
@@ -111,7 +112,7 @@ func (g *grouper) add(a *Anomaly) *group {
 	}
 	if !ok {
 		if len(g.groups) >= g.cfg.MaxActive {
-			g.evictCandidate()
+			g.makeRoom(a.At)
 		}
 		x = g.newGroup(fp)
 		x.incident = Incident{
@@ -240,7 +241,8 @@ func (g *grouper) actors(x *group, kind string) map[string]int {
 // advance moves the grouper to the watermark: groups with enough support become incidents or join the one they are a symptom
 // of, calm incidents are resolved, stale candidates forgotten. It returns the groups whose incident changed.
 func (g *grouper) advance(watermark, now time.Time) []*group {
-	var changed []*group
+	changed := g.pushed
+	g.pushed = nil
 	for _, x := range g.sorted() {
 		in := &x.incident
 		if g.groups[in.Fingerprint] != x {
@@ -302,7 +304,7 @@ func (g *grouper) settle(t AnomalyType) time.Duration {
 }
 
 // supported reports whether the group holds enough abnormal traces, of enough users where a topic is new, for long enough where it
-// is only traffic.
+// is that or only traffic.
 func (g *grouper) supported(x *group) bool {
 	if len(x.traces) < g.cfg.MinTraces {
 		return false
@@ -310,15 +312,15 @@ func (g *grouper) supported(x *group) bool {
 	switch x.incident.Type {
 	case SemanticNovelty:
 		users := g.actors(x, SubjectUser)
-		return len(users) == 0 || len(users) >= g.cfg.MinUsers
+		return x.incident.Anomalies >= lasting && (len(users) == 0 || len(users) >= g.cfg.MinUsers)
 	case Traffic:
-		return x.incident.Anomalies >= lastingWindows // a short burst is none
+		return x.incident.Anomalies >= lasting
 	}
 	return true
 }
 
-// lastingWindows is how many windows a change of traffic must last.
-const lastingWindows = 3
+// lasting is how many anomalies, mostly windows, a new topic or a change of traffic needs: a short burst of either is none.
+const lasting = 3
 
 // cause finds the group that x is a symptom of, if any: active, or resolved a moment ago.
 func (g *grouper) cause(x *group) *group {
@@ -388,7 +390,6 @@ func (g *grouper) open(x *group, now time.Time) {
 	if earlier, again := g.resolved[in.Fingerprint]; again {
 		delete(g.resolved, in.Fingerprint)
 		in.ID, in.Raised, in.Timeline, in.Onset = earlier.ID, earlier.Raised+1, earlier.Timeline, earlier.Onset
-		in.Anomalies += earlier.Anomalies
 		event.Event = "raised again"
 	}
 	for _, y := range g.sorted() {
@@ -467,17 +468,22 @@ func (g *grouper) forgetResolved(watermark time.Time) {
 	}
 }
 
-// evictCandidate makes room for a new group by forgetting the candidate that was seen longest ago.
-func (g *grouper) evictCandidate() {
+// makeRoom lets a new group in where there are too many: the candidate that was seen longest ago is forgotten or, where all are
+// incidents, the one seen longest ago is resolved.
+func (g *grouper) makeRoom(at time.Time) {
 	var oldest *group
 	for _, x := range g.groups {
-		if !x.opened && (oldest == nil || x.incident.LastSeen.Before(oldest.incident.LastSeen)) {
+		if oldest == nil || oldest.opened && !x.opened ||
+			oldest.opened == x.opened && x.incident.LastSeen.Before(oldest.incident.LastSeen) {
 			oldest = x
 		}
 	}
-	if oldest != nil {
+	if !oldest.opened {
 		g.remove(oldest)
+		return
 	}
+	g.resolve(oldest, at, "", fmt.Sprintf("pushed out: there are more than %d active incidents", g.cfg.MaxActive))
+	g.pushed = append(g.pushed, oldest)
 }
 
 // find returns the active group of an incident.

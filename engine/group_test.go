@@ -238,7 +238,7 @@ func TestCalmResolvesAndTheSameTroubleIsRaisedAgain(t *testing.T) {
 	require.Equal(t, StatusOpen, again.Status)
 	require.Nil(t, again.ResolvedAt)
 	require.Equal(t, []string{"raised", "resolved", "raised again"}, events(again))
-	require.Equal(t, 40, again.Anomalies)
+	require.Equal(t, 20, again.Anomalies)
 
 	g.step(g.cfg.ResolveAfter + g.cfg.GroupGap)
 	g.step(g.cfg.ReraiseWithin + time.Hour)

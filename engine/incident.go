@@ -24,7 +24,7 @@ type Incident struct {
 	Subject     Subject       `json:"subject"`
 	Services    []string      `json:"services"`
 
-	Onset      time.Time  `json:"onset"`     // event time of the earliest anomaly
+	Onset      time.Time  `json:"onset"`     // event time of the earliest anomaly, the first time it was raised
 	LastSeen   time.Time  `json:"last_seen"` // event time of the latest
 	DetectedAt time.Time  `json:"detected_at"`
 	ResolvedAt *time.Time `json:"resolved_at,omitempty"`
@@ -33,8 +33,8 @@ type Incident struct {
 	Score     float64   `json:"score"`
 	Alpha     float64   `json:"alpha"`
 	Effect    Effect    `json:"effect"`
-	Anomalies int       `json:"anomalies"`
-	Traces    []TraceID `json:"traces"` // a bounded sample
+	Anomalies int       `json:"anomalies"` // since it was last raised
+	Traces    []TraceID `json:"traces"`    // a bounded sample
 	Users     int       `json:"affected_users"`
 
 	Evidence    *Evidence       `json:"evidence,omitempty"`

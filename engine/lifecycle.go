@@ -29,6 +29,7 @@ func (p *Pipeline) explain(ctx context.Context, id string) (Incident, error) {
 		return Incident{}, Errorf(CodeNotFound, "no active incident %s", id)
 	}
 	in, ev := x.incident, *x.incident.Evidence
+	in.Onset = ev.From // a note is about this time, where the incident was raised before
 	p.mu.Unlock()
 
 	note, err := p.parts.Explainer.Explain(ctx, in, ev)

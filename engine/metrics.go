@@ -4,22 +4,22 @@ import "github.com/prometheus/client_golang/prometheus"
 
 // Reasons for which something is shed, truncated or skipped. Each is counted and named in the health report.
 const (
-	dropDuplicate     = "duplicate_span"     // delivered before
-	dropOversizeTrace = "oversize_trace"     // screened, but not kept in its trace
-	dropEarlyTrace    = "early_trace"        // judged before it was complete, to keep memory bounded
-	dropLateContent   = "late_content"       // separate content whose trace was judged already
-	dropOrphanContent = "orphan_content"     // separate content whose span never came
-	dropSampled       = "shed_sample"        // a sampled trace, shed because the semantic queue was full
-	dropFuture        = "future_time"        // event time too far ahead of the clock to move the watermark
-	dropUnembedded    = "unembedded_trace"   // texts that no embedder took
-	dropExplanation   = "shed_explanation"   // an incident that keeps its earlier note because the queue of notes was full
-	dropUnstored      = "unstored_finding"   // the store refused it, retries included
-	dropEvent         = "unhandled_security" // a kind of input that no detector reads
+	dropDuplicate     = "duplicate_span"   // delivered before
+	dropOversizeTrace = "oversize_trace"   // screened, but not kept in its trace
+	dropEarlyTrace    = "early_trace"      // judged before it was complete, to keep memory bounded
+	dropLateContent   = "late_content"     // separate content whose trace was judged already
+	dropOrphanContent = "orphan_content"   // separate content whose span never came
+	dropSampled       = "shed_sample"      // a sampled trace, shed because the semantic queue was full
+	dropFuture        = "future_time"      // event time too far ahead of the clock to move the watermark
+	dropUnembedded    = "unembedded_trace" // texts that no embedder took
+	dropExplanation   = "shed_explanation" // an incident that keeps its earlier note because the queue of notes was full
+	dropUnstored      = "unstored_finding" // the store refused it, retries included
+	dropUnread        = "unread_input"     // security events and evaluations, which no detector reads yet
 )
 
 var dropReasons = []string{
 	dropDuplicate, dropOversizeTrace, dropEarlyTrace, dropLateContent, dropOrphanContent, dropSampled, dropFuture,
-	dropUnembedded, dropExplanation, dropUnstored, dropEvent,
+	dropUnembedded, dropExplanation, dropUnstored, dropUnread,
 }
 
 type metrics struct {

@@ -284,8 +284,8 @@ func (p *Pipeline) take(ctx context.Context, d delivery) {
 		}
 		p.assembler.join(c, d.receipt)
 	}
-	if len(d.batch.Events) > 0 {
-		p.drop(dropEvent, len(d.batch.Events))
+	if n := len(d.batch.Events) + len(d.batch.Evaluations); n > 0 {
+		p.drop(dropUnread, n)
 	}
 	p.parts.Screener.Observe(fresh)
 	p.services.saw(fresh)
@@ -567,6 +567,9 @@ func (p *Pipeline) windows(ctx context.Context, findings []Finding, mark time.Ti
 	}
 	changed := p.grouper.advance(mark, time.Now())
 	p.alphas.tick(mark)
+	for service, a := range p.alphas.levels {
+		p.m.alpha.WithLabelValues(service).Set(a.Value())
+	}
 	p.publish(ctx, changed)
 }
 

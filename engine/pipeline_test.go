@@ -542,7 +542,7 @@ func TestClockThatRunsAheadHoldsNothingOpen(t *testing.T) {
 			b.Contents = []Content{{TraceID: traceID(1_000_000 + n), At: s.End}}
 			require.NoError(t, x.Consume(t.Context(), b))
 		}
-		pass(x.cfg.Assembly.MaxAge + settled)
+		pass(x.cfg.Assembly.QuietWithoutRoot + settled)
 		require.EqualValues(t, 50, done.Load())
 		require.EqualValues(t, 50, x.Health().Dropped[dropFuture])
 		for _, s := range x.screener.spans {
@@ -560,7 +560,7 @@ func TestSecurityEventsAreCountedAsUnread(t *testing.T) {
 		require.NoError(t, x.Consume(t.Context(), Batch{Events: []SecurityEvent{{ID: "e"}}, Done: func(error) { done++ }}))
 		require.NoError(t, x.Consume(t.Context(), Batch{Done: func(error) { done++ }}))
 		pass(time.Second)
-		require.EqualValues(t, 1, x.Health().Dropped[dropEvent])
+		require.EqualValues(t, 1, x.Health().Dropped[dropUnread])
 		require.Equal(t, 2, done)
 	})
 }
