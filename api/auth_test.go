@@ -17,7 +17,7 @@ import (
 )
 
 func TestNewKey(t *testing.T) {
-	plain, key, err := NewKey("ci", ScopeIngest)
+	plain, key, err := NewKey("ci", engine.ScopeIngest)
 	require.NoError(t, err)
 	require.True(t, strings.HasPrefix(plain, "sk-sentinel-"+key.ID+"-"))
 	require.Len(t, key.Hash, 32)
@@ -27,18 +27,18 @@ func TestNewKey(t *testing.T) {
 	require.Equal(t, key.ID, id)
 	require.Equal(t, key.Hash, hash[:])
 
-	other, _, err := NewKey("ci", ScopeIngest)
+	other, _, err := NewKey("ci", engine.ScopeIngest)
 	require.NoError(t, err)
 	require.NotEqual(t, plain, other)
 
-	for _, tt := range []struct{ name, scope string }{{"", ScopeRead}, {strings.Repeat("x", 65), ScopeRead}, {"ci", "root"}, {"ci", ""}} {
+	for _, tt := range []struct{ name, scope string }{{"", engine.ScopeRead}, {strings.Repeat("x", 65), engine.ScopeRead}, {"ci", "root"}, {"ci", ""}} {
 		_, _, err := NewKey(tt.name, tt.scope)
 		require.Equal(t, engine.CodeInvalid, engine.ErrorCode(err))
 	}
 }
 
 func TestParseKeyRefusesOtherSpellings(t *testing.T) {
-	plain, _, err := NewKey("ci", ScopeRead)
+	plain, _, err := NewKey("ci", engine.ScopeRead)
 	require.NoError(t, err)
 	// The last digit of 32 bytes in base64 has two bits to spare; only one spelling may count.
 	last := plain[len(plain)-1]
@@ -59,9 +59,9 @@ func TestParseKeyRefusesOtherSpellings(t *testing.T) {
 // Who may do what, on each kind of listener.
 func TestAccess(t *testing.T) {
 	routes := map[string]struct{ method, target, body string }{
-		ScopeIngest: {"POST", "/api/v1/detect", `{"metrics":{"latency_ms":1}}`},
-		ScopeRead:   {"GET", "/api/v1/services", ""},
-		ScopeAdmin:  {"POST", "/api/v1/incidents/i-1/acknowledge", ""},
+		engine.ScopeIngest: {"POST", "/api/v1/detect", `{"metrics":{"latency_ms":1}}`},
+		engine.ScopeRead:   {"GET", "/api/v1/services", ""},
+		engine.ScopeAdmin:  {"POST", "/api/v1/incidents/i-1/acknowledge", ""},
 	}
 	listeners := []struct {
 		name      string
@@ -78,10 +78,10 @@ func TestAccess(t *testing.T) {
 			b := newBackend()
 			s := newServer(t, b, listener.configure)
 			keys := map[string]string{}
-			for _, scope := range []string{ScopeIngest, ScopeRead, ScopeAdmin} {
+			for _, scope := range []string{engine.ScopeIngest, engine.ScopeRead, engine.ScopeAdmin} {
 				keys[scope] = b.addKey(t, scope+" key", scope)
 			}
-			unknown, _, err := NewKey("unknown", ScopeAdmin)
+			unknown, _, err := NewKey("unknown", engine.ScopeAdmin)
 			require.NoError(t, err)
 
 			for need, route := range routes {
@@ -98,7 +98,7 @@ func TestAccess(t *testing.T) {
 				require.Equal(t, http.StatusUnauthorized, call("X-API-Key", "nonsense"))
 				for have, key := range keys {
 					want := http.StatusForbidden
-					if have == need || have == ScopeAdmin {
+					if have == need || have == engine.ScopeAdmin {
 						want = http.StatusOK
 					}
 					require.Equal(t, want, call("Authorization", "Bearer "+key), "%s key for %s", have, need)
@@ -126,7 +126,7 @@ func TestEveryRouteAsksForAKeyOrIsKnownToBeOpen(t *testing.T) {
 
 func TestHealthKeepsItsDetailsFromStrangers(t *testing.T) {
 	b := newBackend()
-	key, ingest := b.addKey(t, "ops", ScopeRead), b.addKey(t, "app", ScopeIngest)
+	key, ingest := b.addKey(t, "ops", engine.ScopeRead), b.addKey(t, "app", engine.ScopeIngest)
 	s := newServer(t, b, public)
 
 	for _, headers := range [][]string{nil, {"X-API-Key", "wrong"}, {"X-API-Key", ingest}} {
@@ -150,20 +150,20 @@ func newAuthenticator(t *testing.T, b *backend, required bool) *Authenticator {
 func TestAuthorize(t *testing.T) {
 	b := newBackend()
 	a := newAuthenticator(t, b, true)
-	key := b.addKey(t, "app", ScopeIngest)
-	require.NoError(t, a.Authorize(t.Context(), key, ScopeIngest))
-	require.NoError(t, a.Authorize(t.Context(), "bearer "+key, ScopeIngest))
-	require.Equal(t, engine.CodeUnauthorized, engine.ErrorCode(a.Authorize(t.Context(), "", ScopeIngest)))
-	require.Equal(t, engine.CodeUnauthorized, engine.ErrorCode(a.Authorize(t.Context(), key, ScopeRead)))
-	require.NoError(t, newAuthenticator(t, b, false).Authorize(t.Context(), "", ScopeAdmin))
+	key := b.addKey(t, "app", engine.ScopeIngest)
+	require.NoError(t, a.Authorize(t.Context(), key, engine.ScopeIngest))
+	require.NoError(t, a.Authorize(t.Context(), "bearer "+key, engine.ScopeIngest))
+	require.Equal(t, engine.CodeUnauthorized, engine.ErrorCode(a.Authorize(t.Context(), "", engine.ScopeIngest)))
+	require.Equal(t, engine.CodeUnauthorized, engine.ErrorCode(a.Authorize(t.Context(), key, engine.ScopeRead)))
+	require.NoError(t, newAuthenticator(t, b, false).Authorize(t.Context(), "", engine.ScopeAdmin))
 }
 
 func TestKeyIdentityMustMatchItsSecret(t *testing.T) {
 	b := newBackend()
-	one, two := b.addKey(t, "one", ScopeRead), b.addKey(t, "two", ScopeAdmin)
+	one, two := b.addKey(t, "one", engine.ScopeRead), b.addKey(t, "two", engine.ScopeAdmin)
 	const idEnd = len(keyPrefix) + 2*keyIDBytes
 	mixed := two[:idEnd] + one[idEnd:]
-	err := newAuthenticator(t, b, true).Authorize(t.Context(), mixed, ScopeRead)
+	err := newAuthenticator(t, b, true).Authorize(t.Context(), mixed, engine.ScopeRead)
 	require.Equal(t, engine.CodeUnauthorized, engine.ErrorCode(err))
 }
 
@@ -171,16 +171,16 @@ func TestVerifiedKeysAreRememberedBrieflyAndRevocationIsSeen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBackend()
 		a := newAuthenticator(t, b, true)
-		key := b.addKey(t, "app", ScopeIngest)
+		key := b.addKey(t, "app", engine.ScopeIngest)
 		for range 100 {
-			require.NoError(t, a.Authorize(t.Context(), key, ScopeIngest))
+			require.NoError(t, a.Authorize(t.Context(), key, engine.ScopeIngest))
 		}
 		require.Equal(t, 1, b.lookups)
 		require.Len(t, b.touched, 1, "last use is stored once a minute, not on each request")
 
 		b.revokeAll()
 		time.Sleep(verifiedFor)
-		require.Equal(t, engine.CodeUnauthorized, engine.ErrorCode(a.Authorize(t.Context(), key, ScopeIngest)))
+		require.Equal(t, engine.CodeUnauthorized, engine.ErrorCode(a.Authorize(t.Context(), key, engine.ScopeIngest)))
 	})
 }
 
@@ -188,9 +188,9 @@ func TestLastUseIsStoredOnceAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBackend()
 		a := newAuthenticator(t, b, true)
-		key := b.addKey(t, "app", ScopeIngest)
+		key := b.addKey(t, "app", engine.ScopeIngest)
 		for range 121 {
-			require.NoError(t, a.Authorize(t.Context(), key, ScopeIngest))
+			require.NoError(t, a.Authorize(t.Context(), key, engine.ScopeIngest))
 			time.Sleep(time.Second)
 		}
 		require.Len(t, b.touched, 3)
@@ -201,27 +201,27 @@ func TestWrongKeysAreLimitedForEachAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBackend()
 		a := newAuthenticator(t, b, true)
-		good, fresh := b.addKey(t, "good", ScopeRead), b.addKey(t, "fresh", ScopeRead)
+		good, fresh := b.addKey(t, "good", engine.ScopeRead), b.addKey(t, "fresh", engine.ScopeRead)
 		attacker := WithRemote(t.Context(), "203.0.113.9:4711")
-		require.NoError(t, a.Authorize(attacker, good, ScopeRead))
+		require.NoError(t, a.Authorize(attacker, good, engine.ScopeRead))
 
 		codes := map[engine.Code]int{}
 		for range 50 {
-			wrong, _, err := NewKey("guess", ScopeAdmin)
+			wrong, _, err := NewKey("guess", engine.ScopeAdmin)
 			require.NoError(t, err)
-			codes[engine.ErrorCode(a.Authorize(attacker, wrong, ScopeRead))]++
+			codes[engine.ErrorCode(a.Authorize(attacker, wrong, engine.ScopeRead))]++
 		}
 		require.Equal(t, map[engine.Code]int{engine.CodeUnauthorized: failureBurst, engine.CodeFull: 50 - failureBurst}, codes)
 		require.Equal(t, 1+failureBurst, b.lookups, "over the limit nothing is looked up")
 
-		require.NoError(t, a.Authorize(attacker, good, ScopeRead), "a remembered key is not shut out by its neighbour")
+		require.NoError(t, a.Authorize(attacker, good, engine.ScopeRead), "a remembered key is not shut out by its neighbour")
 		var full *engine.Error
-		require.ErrorAs(t, a.Authorize(attacker, fresh, ScopeRead), &full)
+		require.ErrorAs(t, a.Authorize(attacker, fresh, engine.ScopeRead), &full)
 		require.Equal(t, failureRefill, full.RetryAfter)
-		require.NoError(t, a.Authorize(WithRemote(t.Context(), "203.0.113.10:1"), fresh, ScopeRead), "other addresses are not concerned")
+		require.NoError(t, a.Authorize(WithRemote(t.Context(), "203.0.113.10:1"), fresh, engine.ScopeRead), "other addresses are not concerned")
 
 		time.Sleep(failureRefill)
-		require.NoError(t, a.Authorize(attacker, fresh, ScopeRead))
+		require.NoError(t, a.Authorize(attacker, fresh, engine.ScopeRead))
 	})
 }
 
@@ -229,20 +229,20 @@ func TestLimitsHoldForAWholeIPv6NetworkInBoundedMemory(t *testing.T) {
 	a := newAuthenticator(t, newBackend(), true)
 	for i := range 2 * maxRemotes {
 		ctx := WithRemote(context.Background(), fmt.Sprintf("[2001:db8:0:%x::1]:1", i))
-		require.Error(t, a.Authorize(ctx, "wrong", ScopeRead))
+		require.Error(t, a.Authorize(ctx, "wrong", engine.ScopeRead))
 	}
 	require.Equal(t, maxRemotes, a.failures.Len())
 	for i := range failureBurst {
 		ctx := WithRemote(context.Background(), fmt.Sprintf("[2001:db8:f::%x]:1", i))
-		require.Equal(t, engine.CodeUnauthorized, engine.ErrorCode(a.Authorize(ctx, "wrong", ScopeRead)))
+		require.Equal(t, engine.CodeUnauthorized, engine.ErrorCode(a.Authorize(ctx, "wrong", engine.ScopeRead)))
 	}
 	ctx := WithRemote(context.Background(), "[2001:db8:f::ffff]:1")
-	require.Equal(t, engine.CodeFull, engine.ErrorCode(a.Authorize(ctx, "wrong", ScopeRead)))
+	require.Equal(t, engine.CodeFull, engine.ErrorCode(a.Authorize(ctx, "wrong", engine.ScopeRead)))
 }
 
 func TestABrokenKeyStoreRefuses(t *testing.T) {
 	b := newBackend()
-	key := b.addKey(t, "ops", ScopeRead)
+	key := b.addKey(t, "ops", engine.ScopeRead)
 	s := newServer(t, b, public)
 	b.keyErr = errBroken
 	requireProblem(t, send(s, "GET", "/api/v1/services", "", "X-API-Key", key), http.StatusInternalServerError, "internal")

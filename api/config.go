@@ -17,7 +17,7 @@ type Config struct {
 	TLSCert        string   `yaml:"tls_cert"`        // PEM file; with TLSKey it makes the listener speak TLS
 	TLSKey         string   `yaml:"tls_key"`         // PEM file
 
-	MaxBodyBytes int64 `yaml:"max_body_bytes"` // of a telemetry request as sent, before decompression
+	MaxBodyBytes int64 `yaml:"max_body_bytes"` // of a telemetry request as sent, and of traces to score decompressed too
 	MaxJSONBytes int64 `yaml:"max_json_bytes"` // of any other request body
 	MaxUploads   int   `yaml:"max_uploads"`    // requests with a body that are worked on at once; more are told to come back
 
@@ -80,9 +80,12 @@ func (c Config) Validate() error {
 }
 
 // KeysRequired says whether requests to a listener at address (host:port) must carry a key. It is the rule for every
-// listener of the process, the OTLP receivers included.
+// listener of the process, the OTLP receivers included; one that is switched off ("") asks for nothing.
 func (c Config) KeysRequired(address string) bool {
-	if isLoopback(address) {
+	switch {
+	case address == "":
+		return false
+	case isLoopback(address):
 		return c.RequireKeys
 	}
 	return !c.AllowAnonymous

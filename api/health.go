@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+
+	"github.com/llm-sentinel/llm-sentinel/engine"
 )
 
 // The states of health.
@@ -19,16 +21,9 @@ type Health struct {
 	Status         string
 	Uptime         time.Duration
 	Version        string
-	Degraded       []Degradation
+	Degraded       []engine.Degradation
 	Shed           map[string]uint64 // work that was dropped since the start, by what was dropped
 	LearningSeries int               // series that have not seen enough yet
-}
-
-// Degradation is a part that does not work as it should.
-type Degradation struct {
-	Part   string    `json:"part"`
-	Since  time.Time `json:"since"`
-	Reason string    `json:"reason"`
 }
 
 type healthResponse struct {
@@ -39,16 +34,16 @@ type healthResponse struct {
 }
 
 type healthDetails struct {
-	Degraded       []Degradation     `json:"degraded"`
-	Shed           map[string]uint64 `json:"shed"`
-	LearningSeries int               `json:"learning_series"`
+	Degraded       []engine.Degradation `json:"degraded"`
+	Shed           map[string]uint64    `json:"shed"`
+	LearningSeries int                  `json:"learning_series"`
 }
 
 // health is open to all, so that probes need no key; its details are for those who may look.
 func (s *Server) health(c *gin.Context) error {
 	health := s.deps.Health.Health()
 	response := healthResponse{Status: health.Status, Uptime: health.Uptime.Seconds(), Version: health.Version}
-	if key, err := s.identify(c); err == nil && permit(key, ScopeRead) == nil {
+	if key, err := s.identify(c); err == nil && permit(key, engine.ScopeRead) == nil {
 		response.healthDetails = &healthDetails{
 			Degraded: filled(health.Degraded), Shed: health.Shed, LearningSeries: health.LearningSeries,
 		}

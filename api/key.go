@@ -11,13 +11,6 @@ import (
 	"github.com/llm-sentinel/llm-sentinel/engine"
 )
 
-// The scopes of a key.
-const (
-	ScopeIngest = "ingest" // may send telemetry and events
-	ScopeRead   = "read"   // may look
-	ScopeAdmin  = "admin"  // may do all
-)
-
 const (
 	keyPrefix   = "sk-sentinel-"
 	keyIDBytes  = 8
@@ -34,8 +27,9 @@ func NewKey(name, scope string) (plain string, key engine.APIKey, err error) {
 	if name == "" || len(name) > maxKeyName {
 		return "", engine.APIKey{}, engine.Errorf(engine.CodeInvalid, "key name: want 1 to %d bytes, got %d", maxKeyName, len(name))
 	}
-	if scope != ScopeIngest && scope != ScopeRead && scope != ScopeAdmin {
-		return "", engine.APIKey{}, engine.Errorf(engine.CodeInvalid, "key scope %q: want %s, %s or %s", scope, ScopeIngest, ScopeRead, ScopeAdmin)
+	if !engine.KnownScope(scope) {
+		return "", engine.APIKey{}, engine.Errorf(engine.CodeInvalid, "key scope %q: want %s, %s or %s",
+			scope, engine.ScopeIngest, engine.ScopeRead, engine.ScopeAdmin)
 	}
 	var random [keyIDBytes + secretBytes]byte
 	_, _ = rand.Read(random[:]) // never fails: the process ends when the system has no randomness
@@ -64,5 +58,5 @@ func parseKey(plain string) (id string, hash [sha256.Size]byte, ok bool) {
 
 // permits reports whether a key of scope have may do what needs scope want.
 func permits(have, want string) bool {
-	return have == want || have == ScopeAdmin
+	return have == want || have == engine.ScopeAdmin
 }

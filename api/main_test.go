@@ -85,7 +85,7 @@ func (b *backend) Consume(_ context.Context, batch engine.Batch) error {
 	b.batches = append(b.batches, batch)
 	b.mu.Unlock()
 	if !b.neverDone {
-		batch.Finish(b.doneErr)
+		batch.Done(b.doneErr)
 	}
 	return nil
 }
@@ -269,7 +269,7 @@ func newBackend() *backend {
 		incident: sampleIncident(),
 		health: Health{
 			Status: HealthDegraded, Uptime: time.Minute, Version: "1.2.3", LearningSeries: 3,
-			Degraded: []Degradation{{Part: "ollama", Since: testTime, Reason: "connection refused"}}, Shed: map[string]uint64{"sampled": 2},
+			Degraded: []engine.Degradation{{Part: "ollama", Since: testTime, Reason: "connection refused"}}, Shed: map[string]uint64{"sampled": 2},
 		},
 		keys: map[string]engine.APIKey{},
 	}

@@ -150,7 +150,7 @@ func TestSchemasHaveTheFieldsOfTheTypes(t *testing.T) {
 		"Explanation": engine.Explanation{}, "Hypothesis": engine.Hypothesis{}, "Recommendation": engine.Recommendation{},
 		"Citation": engine.Citation{}, "ActionRequest": actionRequest{}, "FeedbackRequest": feedbackRequest{}, "Feedback": engine.Feedback{},
 		"Deployment": markerRequest{}, "ModelVersion": markerRequest{}, "ServiceHealth": engine.ServiceHealth{},
-		"LearningState": engine.LearningState{}, "Health": healthResponse{healthDetails: &healthDetails{}}, "Degradation": Degradation{},
+		"LearningState": engine.LearningState{}, "Health": healthResponse{healthDetails: &healthDetails{}}, "Degradation": engine.Degradation{},
 		"SeriesKey": engine.SeriesKey{}, "Subject": engine.Subject{}, "Effect": engine.Effect{}, "Neighbor": engine.Neighbor{},
 		"Memo": engine.Memo{}, "Collection": engine.Collection{}, "Model": engine.Model{},
 	} {

@@ -195,7 +195,7 @@ func TestListingsRefuse(t *testing.T) {
 
 func TestActionsSayWhoAndWhy(t *testing.T) {
 	b := newBackend()
-	key := b.addKey(t, "night shift", ScopeAdmin)
+	key := b.addKey(t, "night shift", engine.ScopeAdmin)
 	s := newServer(t, b)
 	send(s, "POST", "/api/v1/incidents/i-1/acknowledge", "")
 	send(s, "POST", "/api/v1/incidents/i-1/resolve", `{"by":"ada","note":"rolled back"}`, "X-API-Key", key)
@@ -230,7 +230,7 @@ func TestFeedback(t *testing.T) {
 
 func TestMarkersReachTheEngine(t *testing.T) {
 	b := newBackend()
-	key := b.addKey(t, "pipeline", ScopeIngest)
+	key := b.addKey(t, "pipeline", engine.ScopeIngest)
 	s := newServer(t, b)
 	const body = `[{"timestamp":"2026-01-31T12:00:00+01:00","service":"checkout","subject":"gpt-4o","version":"2","previous":"1","description":"d"},{"service":"b","version":"3"}]`
 	first := decode[markersResponse](t, send(s, "POST", "/api/v1/events/models", body, "X-API-Key", key), http.StatusAccepted)

@@ -5,6 +5,8 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/llm-sentinel/llm-sentinel/engine"
 )
 
 const base = "/api/v1"
@@ -25,9 +27,9 @@ func (s *Server) newRouter() *gin.Engine {
 	})
 
 	open := router.Group("")
-	ingest := router.Group("", s.authorize(ScopeIngest), s.limitUploads)
-	read := router.Group("", s.authorize(ScopeRead))
-	admin := router.Group("", s.authorize(ScopeAdmin), s.limitUploads)
+	ingest := router.Group("", s.authorize(engine.ScopeIngest), s.limitUploads)
+	read := router.Group("", s.authorize(engine.ScopeRead))
+	admin := router.Group("", s.authorize(engine.ScopeAdmin), s.limitUploads)
 
 	ingest.POST(base+"/detect", s.answer(s.detect))
 	ingest.POST(base+"/traces", s.answer(s.scoreTraces))

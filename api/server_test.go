@@ -46,6 +46,7 @@ func TestKeysRequired(t *testing.T) {
 		require.True(t, Config{RequireKeys: true}.KeysRequired(address))
 		require.False(t, Config{AllowAnonymous: true}.KeysRequired(address))
 	}
+	require.False(t, Config{RequireKeys: true}.KeysRequired(""), "a listener that is switched off asks for nothing")
 }
 
 func TestNewNamesWhatIsMissing(t *testing.T) {

@@ -42,7 +42,7 @@ func (s *Server) scoreTraces(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
-	traces := groupTraces(spans)
+	traces := engine.Traces(spans)
 	if len(traces) > maxTraces {
 		return engine.Errorf(engine.CodeTooLarge, "the request has %d traces; at most %d are judged at once", len(traces), maxTraces)
 	}
@@ -56,23 +56,6 @@ func (s *Server) scoreTraces(c *gin.Context) error {
 		response.Traces = append(response.Traces, verdict)
 	}
 	return reply(c, http.StatusOK, response)
-}
-
-// groupTraces puts the spans of each trace together, in the order in which the traces first appear.
-func groupTraces(spans []engine.Span) []engine.Trace {
-	var order []engine.TraceID
-	byTrace := make(map[engine.TraceID][]engine.Span)
-	for _, span := range spans {
-		if byTrace[span.TraceID] == nil {
-			order = append(order, span.TraceID)
-		}
-		byTrace[span.TraceID] = append(byTrace[span.TraceID], span)
-	}
-	traces := make([]engine.Trace, len(order))
-	for i, id := range order {
-		traces[i] = engine.NewTrace(id, byTrace[id])
-	}
-	return traces
 }
 
 func summarize(rejections []string) string {

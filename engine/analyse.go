@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// analyse is the semantic stage: one goroutine that redacts, embeds, compares and judges flagged and sampled traces. When its
-// queue is empty it works off the backlog.
+// analyse is the semantic stage: one goroutine that redacts, embeds, compares and judges flagged and sampled traces. While its
+// queue is at most half full it works off the backlog.
 func (p *Pipeline) analyse(ctx context.Context) {
 	idle := time.NewTicker(time.Second)
 	defer idle.Stop()
@@ -19,8 +19,10 @@ func (p *Pipeline) analyse(ctx context.Context) {
 				return
 			}
 			p.examine(ctx, j)
+			p.learnCalm(ctx)
 			p.flight.land()
 		case <-idle.C:
+			p.learnCalm(ctx)
 			p.catchUp(ctx)
 		}
 	}
@@ -33,7 +35,7 @@ func (p *Pipeline) examine(ctx context.Context, j *job) {
 	}
 	observations := p.look(ctx, &j.trace, found, false)
 	if len(observations) > 0 {
-		findings, err := p.run(ctx, p.parts.Semantic, observations[0])
+		findings, err := p.ask(ctx, p.parts.Semantic, observations[0])
 		if err != nil {
 			p.health.failed("memory", err.Error())
 			p.log.Error("semantic detector failed", "error", err)
@@ -48,7 +50,7 @@ func (p *Pipeline) examine(ctx context.Context, j *job) {
 // catchUp works off flagged traces that had to wait in the store.
 func (p *Pipeline) catchUp(ctx context.Context) {
 	const batch = 32
-	for len(p.semantic) == 0 && ctx.Err() == nil {
+	for 2*len(p.semantic) <= cap(p.semantic) && ctx.Err() == nil {
 		waiting, err := p.parts.Backlog.NextDeferred(ctx, batch)
 		if err != nil {
 			p.log.Error("backlog not read", "error", err)
@@ -61,8 +63,8 @@ func (p *Pipeline) catchUp(ctx context.Context) {
 		for _, d := range waiting {
 			t := NewTrace(d.Trace.ID, d.Trace.Spans)
 			t.Late = d.Trace.Late
-			p.examine(ctx, &job{trace: t, findings: d.Findings, redacted: true, complete: time.Now(), finish: func(err error) {
-				if err == nil {
+			p.examine(ctx, &job{trace: t, workflow: t, findings: d.Findings, redacted: true, complete: time.Now(), finish: func(err error) {
+				if err == nil || ErrorCode(err) != CodeUnavailable { // what can never be stored must not stay at the head
 					done = append(done, t.ID)
 				}
 			}})
@@ -128,6 +130,9 @@ func (p *Pipeline) embed(ctx context.Context, i int, e Embedder, texts []string)
 	if err == nil && len(vectors) != len(texts) {
 		err = fmt.Errorf("engine: embedder %s gave %d vectors for %d texts", e.Model().Name, len(vectors), len(texts))
 	}
+	if err != nil && ctx.Err() != nil {
+		return nil, ctx.Err() // whoever asked went away: that says nothing of the embedder
+	}
 	if err != nil {
 		p.lensMu.Lock()
 		p.lensDown[i] = time.Now().Add(lensPause)
@@ -146,14 +151,14 @@ func (p *Pipeline) Score(ctx context.Context, t Trace) (Verdict, error) {
 		return Verdict{}, Errorf(CodeInvalid, "trace %s has no spans", t.ID)
 	}
 	findings := p.parts.Screener.Score(&t)
-	workflow, err := p.run(ctx, p.parts.Workflow, Observation{Trace: &t})
+	workflow, err := p.ask(ctx, p.parts.Workflow, Observation{Trace: &t})
 	if err != nil {
 		return Verdict{}, err
 	}
 	findings = append(findings, workflow...)
 	redacted, found := redactTrace(t, p.parts.Redactor)
 	if observations := p.look(ctx, &redacted, found, true); len(observations) > 0 {
-		semantic, err := p.run(ctx, p.parts.Semantic, observations[0])
+		semantic, err := p.ask(ctx, p.parts.Semantic, observations[0])
 		if err != nil {
 			return Verdict{}, &Error{Code: CodeUnavailable, Message: "the vector memory does not answer", RetryAfter: 5 * time.Second, Err: err}
 		}

@@ -177,7 +177,7 @@ type Verdict struct {
 	Alpha         float64        `json:"alpha"`
 	Anomalous     bool           `json:"anomalous"`
 	Severity      Severity       `json:"severity,omitempty"`
-	Type          AnomalyType    `json:"type,omitempty"` // of the strongest contribution, when anomalous
+	Type          AnomalyType    `json:"type,omitempty"` // when anomalous: of the abnormal contribution nearest to the cause
 	Contributions []Contribution `json:"contributions"`
 	Learning      []string       `json:"learning,omitempty"` // detectors that have not seen enough
 	Reason        string         `json:"reason"`

@@ -53,7 +53,7 @@ func (a *assembler) add(s Span, r *receipt) bool {
 		return false
 	}
 	t := a.trace(s.TraceID, s.End)
-	t.hold(r) // a repeated span too: who sent it again waits for the first one's effects
+	t.hold(r) // a repeated span of an open trace too: who sent it again waits for the first one's effects
 	if _, again := t.seen[s.SpanID]; again {
 		a.dropped(dropDuplicate, 1)
 		return false
@@ -208,8 +208,11 @@ func (s *Span) attach(c Content) {
 	s.Output = appendNew(s.Output, c.Output)
 }
 
+// maxAttached bounds the messages of one list that come separately.
+const maxAttached = 256
+
 func appendNew(have, more []Message) []Message {
-	for _, m := range more {
+	for _, m := range more[:min(len(more), max(0, maxAttached-len(have)))] {
 		if !slices.ContainsFunc(have, func(h Message) bool { return h.Role == m.Role && slices.Equal(h.Parts, m.Parts) }) {
 			have = append(have, m)
 		}

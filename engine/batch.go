@@ -19,13 +19,6 @@ type Batch struct {
 	Done func(error)
 }
 
-// Finish calls Done if there is one.
-func (b Batch) Finish(err error) {
-	if b.Done != nil {
-		b.Done(err)
-	}
-}
-
 // Content is text of a span that arrived apart from it, as a log record; it is joined by trace and span.
 type Content struct {
 	TraceID TraceID

@@ -170,7 +170,11 @@ func (c Config) Validate() error {
 			return fmt.Errorf("engine: %s must be positive, is %v", p.name, p.value)
 		}
 	}
-	if c.SampleRate < 0 || c.SampleRate > 1 {
+	const most = 1 << 24
+	if c.QueueSpans > most || c.SemanticQueue > most || c.MaxHeld > most || c.Assembly.MaxTraces > most || c.Incidents.MaxActive > most {
+		return fmt.Errorf("engine: queue_spans, semantic_queue, max_held, assembly.max_traces and incidents.max_active must be at most %d", most)
+	}
+	if !(c.SampleRate >= 0 && c.SampleRate <= 1) {
 		return fmt.Errorf("engine: sample_rate must be in [0, 1], is %v", c.SampleRate)
 	}
 	if c.FlagBelow >= 1 {

@@ -42,11 +42,13 @@ type Detector interface {
 	Name() string
 	// Score never changes state and may be called concurrently with itself and with Learn.
 	Score(ctx context.Context, o Observation) ([]Finding, error)
-	// Learn is called by the engine, in event-time order, for what it holds to be normal.
+	// Learn is called by the engine for what it holds to be normal, roughly in event-time order. Span texts other than the arguments of
+	// tool calls are gone by then; o.Texts has what was embedded.
 	Learn(ctx context.Context, o Observation) error
 }
 
-// Observation is a complete trace as detectors see it: redacted, its texts in chunks, embedded where possible.
+// Observation is a complete trace as detectors see it: its texts redacted, in chunks, embedded where possible. Workflow detectors see
+// the trace as it came, without texts, and may keep counts of it only.
 type Observation struct {
 	Trace *Trace
 	Texts []Text

@@ -52,3 +52,10 @@ func (f *flight) settled(mark, now time.Time) time.Time {
 	}
 	return f.jobs[0].mark
 }
+
+// underway is how many jobs have left and not landed.
+func (f *flight) underway() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.jobs)
+}

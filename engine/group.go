@@ -90,16 +90,14 @@ func (g *grouper) newGroup(fp string) *group {
 	return x
 }
 
-// news is the latest event of the incident, and whether it was not told before: a change without an event, such as one more
+// news is the latest event of the incident, and whether it is still to be told: a change without an event, such as one more
 // symptom, tells nothing.
-func (x *group) news() (event string, fresh bool) {
+func (x *group) news() (latest TimelineEntry, fresh bool) {
 	if len(x.incident.Timeline) == 0 {
-		return "", false
+		return TimelineEntry{}, false
 	}
-	last := x.incident.Timeline[len(x.incident.Timeline)-1]
-	fresh = last != x.told
-	x.told = last
-	return last.Event, fresh
+	latest = x.incident.Timeline[len(x.incident.Timeline)-1]
+	return latest, latest != x.told
 }
 
 // add takes an anomaly into its group and, when the group is an incident, stamps it with the incident's id.
@@ -260,7 +258,7 @@ func (g *grouper) advance(watermark, now time.Time) []*group {
 			}
 		default:
 			if x.ready.IsZero() {
-				x.ready = watermark
+				x.ready = in.LastSeen
 			}
 			if watermark.Sub(x.ready) < g.settle(in.Type) {
 				continue
@@ -306,15 +304,19 @@ func (g *grouper) settle(t AnomalyType) time.Duration {
 // supported reports whether the group holds enough abnormal traces, of enough users where a topic is new, for long enough where it
 // is that or only traffic.
 func (g *grouper) supported(x *group) bool {
+	in := &x.incident
+	if in.Type == Traffic && in.Effect.Current < in.Effect.Baseline {
+		return in.Anomalies >= lasting // what is missing leaves no traces
+	}
 	if len(x.traces) < g.cfg.MinTraces {
 		return false
 	}
-	switch x.incident.Type {
+	switch in.Type {
 	case SemanticNovelty:
 		users := g.actors(x, SubjectUser)
-		return x.incident.Anomalies >= lasting && (len(users) == 0 || len(users) >= g.cfg.MinUsers)
+		return in.Anomalies >= lasting && (len(users) == 0 || len(users) >= g.cfg.MinUsers)
 	case Traffic:
-		return x.incident.Anomalies >= lasting
+		return in.Anomalies >= lasting
 	}
 	return true
 }
@@ -400,6 +402,10 @@ func (g *grouper) open(x *group, now time.Time) {
 			in.ID, in.DetectedAt, in.Raised, in.Timeline = y.incident.ID, y.incident.DetectedAt, y.incident.Raised, y.incident.Timeline
 			event = TimelineEntry{At: in.LastSeen, Event: "reclassified", Note: fmt.Sprintf("from %s to %s", y.incident.Type, in.Type)}
 			in.Status = y.incident.Status
+		} else {
+			// It was told as an incident of its own: that ends.
+			g.resolve(y, in.LastSeen, "", "part of "+in.ID)
+			g.pushed = append(g.pushed, y)
 		}
 		g.absorb(x, y)
 	}
@@ -448,13 +454,24 @@ func (g *grouper) absorb(y, x *group) {
 
 // resolve ends an active incident and remembers it for re-raise.
 func (g *grouper) resolve(x *group, at time.Time, by, note string) {
-	in := &x.incident
-	in.Status = StatusResolved
-	in.ResolvedAt = &at
+	x.incident.resolve(at, by, note)
+	g.retire(x)
+}
+
+func (in *Incident) resolve(at time.Time, by, note string) {
+	in.Status, in.ResolvedAt = StatusResolved, &at
 	in.Timeline = appendEvent(in.Timeline, TimelineEntry{At: at, Event: "resolved", By: by, Note: note})
+}
+
+// retire takes a resolved incident out of the active ones. What is remembered of those is bounded like the active ones.
+func (g *grouper) retire(x *group) {
 	g.remove(x)
-	g.resolved[in.Fingerprint] = *in
-	g.recent = append(g.recent, x)
+	if len(g.resolved) >= g.cfg.MaxActive {
+		oldest := slices.MinFunc(slices.Collect(maps.Values(g.resolved)), func(a, b Incident) int { return a.ResolvedAt.Compare(*b.ResolvedAt) })
+		delete(g.resolved, oldest.Fingerprint)
+	}
+	g.resolved[x.incident.Fingerprint] = x.incident
+	g.recent = append(g.recent[max(0, len(g.recent)-g.cfg.MaxActive+1):], x)
 }
 
 func (g *grouper) remove(x *group) { delete(g.groups, x.incident.Fingerprint) }

@@ -187,8 +187,9 @@ func TestOneMoreSymptomIsNoNews(t *testing.T) {
 	told := make(map[string]int)
 	listen := func(changed []*group) {
 		for _, x := range changed {
-			if event, fresh := x.news(); fresh {
-				told[event]++
+			if latest, fresh := x.news(); fresh {
+				x.told = latest
+				told[latest.Event]++
 			}
 		}
 	}

@@ -84,7 +84,7 @@ type Slice struct {
 	BaselineShare float64   `json:"baseline_share"` // of all traffic in the calm interval
 	Rate          float64   `json:"rate"`           // abnormal / total inside the slice
 	RestRate      float64   `json:"rest_rate"`      // abnormal / total outside it
-	New           bool      `json:"new,omitempty"`  // not seen in the calm interval
+	New           bool      `json:"new,omitempty"`  // seen in at most 1 % of the calm interval, and first seen near the onset
 	FirstSeen     time.Time `json:"first_seen,omitzero"`
 }
 
@@ -157,9 +157,9 @@ type Feedback struct {
 	Comment   string    `json:"comment,omitempty"`
 }
 
-// Alert is what goes out when an incident is raised, changes severity or is resolved.
+// Alert is what goes out when something happens to an incident.
 type Alert struct {
 	ID       string   `json:"alert_id"` // stable for one change of one incident, so that receivers dedupe
-	Change   string   `json:"change"`   // "raised", "escalated", "explained", "acknowledged", "resolved"
+	Change   string   `json:"change"`   // "raised", "raised again", "reclassified", "explained", "acknowledged" or "resolved"
 	Incident Incident `json:"incident"`
 }

@@ -8,16 +8,48 @@ import (
 	"time"
 )
 
-// explainAll is the last stage: it writes notes, one at a time, away from everything that must not wait for a language model.
-func (p *Pipeline) explainAll(ctx context.Context) {
-	for id := range p.notes {
-		if _, err := p.explain(ctx, id); err != nil {
-			p.health.failed("explanations", err.Error())
-			p.log.Error("no note", "incident", id, "error", err)
-		} else {
-			p.health.worked("explanations")
+// explainAll is the last stage: it writes notes, one at a time, away from everything that must not wait for a language model. It ends
+// once analysis has and the queue is empty.
+func (p *Pipeline) explainAll(ctx context.Context, analysed <-chan struct{}) {
+	for {
+		select {
+		case id := <-p.notes:
+			p.writeNote(ctx, id)
+			continue
+		default:
+		}
+		select {
+		case id := <-p.notes:
+			p.writeNote(ctx, id)
+		case <-analysed:
+			return
 		}
 	}
+}
+
+func (p *Pipeline) writeNote(ctx context.Context, id string) {
+	defer p.noting.Add(-1)
+	if p.explained(id) {
+		return // asked for twice
+	}
+	_, err := p.explain(ctx, id)
+	switch {
+	case ErrorCode(err) == CodeNotFound: // resolved meanwhile
+	case err != nil:
+		p.health.failed("explanations", err.Error())
+		p.log.Error("no note", "incident", id, "error", err)
+	default:
+		p.health.worked("explanations")
+	}
+}
+
+// explained reports whether the incident has a note on the evidence that it has now.
+func (p *Pipeline) explained(id string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	x := p.grouper.find(id)
+	return x != nil && x.incident.Evidence != nil && x.incident.Explanation != nil &&
+		x.incident.Explanation.EvidenceDigest == x.incident.Evidence.Digest
 }
 
 // explain writes the note of an active incident and stores it.
@@ -51,37 +83,44 @@ func (p *Pipeline) explain(ctx context.Context, id string) (Incident, error) {
 	if err := p.store(ctx, Entry{Incidents: []Incident{x.incident}}); err != nil {
 		return Incident{}, err
 	}
-	p.tell(ctx, "explained", x.incident)
+	p.tell(ctx, "explained-"+note.EvidenceDigest, "explained", x.incident)
 	return x.incident, nil
 }
 
 // Acknowledge records that somebody looks after the incident. CodeNotFound when it is not active.
 func (p *Pipeline) Acknowledge(ctx context.Context, id, by, note string) (Incident, error) {
-	return p.change(ctx, id, func(x *group, now time.Time) {
-		x.incident.Status = StatusAcknowledged
-		x.incident.Timeline = appendEvent(x.incident.Timeline, TimelineEntry{At: now, Event: "acknowledged", By: by, Note: note})
+	return p.change(ctx, id, func(in *Incident, now time.Time) {
+		in.Status = StatusAcknowledged
+		in.Timeline = appendEvent(in.Timeline, TimelineEntry{At: now, Event: "acknowledged", By: by, Note: note})
 	})
 }
 
 // Resolve ends the incident by a person's word. CodeNotFound when it is not active.
 func (p *Pipeline) Resolve(ctx context.Context, id, by, note string) (Incident, error) {
-	return p.change(ctx, id, func(x *group, now time.Time) { p.grouper.resolve(x, now, by, note) })
+	return p.change(ctx, id, func(in *Incident, now time.Time) { in.resolve(now, by, note) })
 }
 
-func (p *Pipeline) change(ctx context.Context, id string, apply func(x *group, now time.Time)) (Incident, error) {
+// change stores what a person changed and only then holds it to be so.
+func (p *Pipeline) change(ctx context.Context, id string, apply func(in *Incident, now time.Time)) (Incident, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	x := p.grouper.find(id)
 	if x == nil {
 		return Incident{}, Errorf(CodeNotFound, "no active incident %s", id)
 	}
-	apply(x, time.Now().UTC())
-	event, _ := x.news()
-	if err := p.store(ctx, Entry{Incidents: []Incident{x.incident}}); err != nil {
+	changed := x.incident
+	apply(&changed, time.Now().UTC())
+	if err := p.store(ctx, Entry{Incidents: []Incident{changed}}); err != nil {
 		return Incident{}, &Error{Code: CodeUnavailable, Message: "the store does not answer", RetryAfter: time.Second, Err: err}
 	}
-	p.tell(ctx, event, x.incident)
-	return x.incident, nil
+	x.incident = changed
+	if changed.Status == StatusResolved {
+		p.grouper.retire(x)
+	}
+	x.told, _ = x.news()
+	p.m.incidents.WithLabelValues(x.told.Event).Inc()
+	p.tell(ctx, x.told.Event, x.told.Event, changed)
+	return changed, nil
 }
 
 // Explain gathers the evidence of an active incident anew and writes its note at once.
@@ -97,7 +136,7 @@ func (p *Pipeline) Explain(ctx context.Context, id string) (Incident, error) {
 // Health reports what is degraded, what was dropped and what waits.
 func (p *Pipeline) Health() Health {
 	h := p.health.report()
-	h.Queued = map[string]int{"screening_spans": int(p.inboxLen.Load()), "semantic_traces": len(p.semantic), "notes": len(p.notes)}
+	h.Queued = map[string]int{"screening_spans": int(p.inboxLen.Load()), "semantic_traces": p.flight.underway(), "notes": int(p.noting.Load())}
 	return h
 }
 
@@ -107,7 +146,23 @@ const (
 	snapshotAlphas   = "engine/alphas"
 	snapshotServices = "engine/services"
 	snapshotDetector = "engine/detector/"
+	pseudonymKey     = "engine/pseudonym-key"
 )
+
+// loadKey reads the key of pseudonyms, or stores a new one.
+func (p *Pipeline) loadKey(ctx context.Context) error {
+	key, _, err := p.parts.Snapshots.LoadSnapshot(ctx, pseudonymKey)
+	switch {
+	case ErrorCode(err) == CodeNotFound:
+		err = p.parts.Snapshots.SaveSnapshot(ctx, pseudonymKey, time.Now(), p.key)
+	case err == nil:
+		p.key = key
+	}
+	if err != nil {
+		return fmt.Errorf("engine: key of pseudonyms: %w", err)
+	}
+	return nil
+}
 
 // snapshot stores all that was learnt.
 func (p *Pipeline) snapshot(ctx context.Context) error {
@@ -133,17 +188,20 @@ func (p *Pipeline) snapshot(ctx context.Context) error {
 
 // restore reads back what an earlier run stored.
 func (p *Pipeline) restore(ctx context.Context) error {
-	var errs []error
+	errs := []error{p.loadKey(ctx)}
 	p.eachSnapshotter(func(name string, s Snapshotter) {
 		data, at, err := p.parts.Snapshots.LoadSnapshot(ctx, name)
 		if ErrorCode(err) == CodeNotFound {
 			return
 		}
-		if err == nil {
-			err = s.Restore(bytes.NewReader(data))
-		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("engine: restore %s: %w", name, err))
+			errs = append(errs, fmt.Errorf("engine: load snapshot %s: %w", name, err))
+			return
+		}
+		if err := s.Restore(bytes.NewReader(data)); err != nil {
+			// A service that watches others must come up; that this part starts to learn anew is told as long as it runs.
+			p.health.failed("snapshot "+name, "unreadable, learning starts over: "+err.Error())
+			p.log.Error("snapshot unreadable, learning starts over", "snapshot", name, "error", err)
 			return
 		}
 		p.log.Info("restored", "snapshot", name, "age", time.Since(at).Round(time.Second))

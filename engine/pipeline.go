@@ -1,14 +1,15 @@
 package engine
 
 import (
+	"cmp"
 	"context"
+	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"log/slog"
-	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -55,13 +56,16 @@ type Pipeline struct {
 	inboxLen  atomic.Int64 // spans
 	semantic  chan *job
 	notes     chan string  // incident ids that want a note
+	noting    atomic.Int64 // those that wait and the one under way
 	gate      sync.RWMutex // nothing enters the inbox once draining is set
 	draining  bool         // Consume must refuse
 	started   atomic.Bool
-	ids       *lru.Cache[string, string]
-	lensDown  []time.Time // wall time until which a failing lens is not asked
+	ids       *lru.Cache[string, string] // what stands for names and identities
+	key       []byte                     // of pseudonyms
+	lensDown  []time.Time                // wall time until which a failing lens is not asked
 	lensMu    sync.Mutex
 	flight    flight
+	aside     sync.WaitGroup // what is stored beside the stream
 	lastFlush time.Time
 
 	// screening state, used by the screening goroutine alone
@@ -75,6 +79,8 @@ type Pipeline struct {
 	alphas  *alphaBook
 	surges  *surges
 	held    quarantine
+	ready   []heldTrace // of services that still learn, which need no quarantine
+	passed  time.Time   // latest event time known here
 }
 
 type delivery struct {
@@ -86,6 +92,7 @@ type delivery struct {
 // job is a complete trace on its way through the semantic tier.
 type job struct {
 	trace    Trace
+	workflow Trace // as the workflow detectors saw it: what they score they learn
 	findings []Finding
 	redacted bool
 	complete time.Time // wall time
@@ -113,11 +120,13 @@ func New(cfg Config, parts Parts) (*Pipeline, error) {
 		semantic: make(chan *job, cfg.SemanticQueue),
 		notes:    make(chan string, 64),
 		ids:      ids,
+		key:      make([]byte, 32),
 		lensDown: make([]time.Time, len(parts.Lenses)),
 		mark:     watermark{lateness: cfg.AllowedLateness, idle: cfg.IdleAfter},
 		services: newServiceBook(cfg.Evidence.MaxServices),
 		digests:  newDigests(cfg.Evidence),
 	}
+	_, _ = rand.Read(p.key) // it never fails
 	p.held.max = cfg.MaxHeld
 	if p.surges, err = newSurges(cfg.Surges); err != nil {
 		return nil, err
@@ -135,10 +144,13 @@ func (p *Pipeline) drop(reason string, n int) {
 	p.m.dropped.WithLabelValues(reason).Add(float64(n))
 }
 
+// size is what a batch counts for in the queue before screening.
+func (b *Batch) size() int64 { return int64(len(b.Spans) + len(b.Contents)) }
+
 // Consume implements Sink. It fails with CodeFull when screening has more spans waiting than the configuration allows, and with
 // CodeUnavailable while the pipeline stops.
 func (p *Pipeline) Consume(ctx context.Context, b Batch) error {
-	n := int64(len(b.Spans))
+	n := b.size()
 	if waiting := p.inboxLen.Add(n); waiting > int64(p.cfg.QueueSpans) && waiting > n {
 		p.inboxLen.Add(-n)
 		return &Error{Code: CodeFull, Message: "screening is full, come back", RetryAfter: time.Second}
@@ -179,13 +191,14 @@ func (p *Pipeline) Run(ctx context.Context) error {
 		p.screen(ctx, work)
 		return nil
 	})
+	analysed := make(chan struct{})
 	g.Go(func() error {
-		defer close(p.notes)
+		defer close(analysed)
 		p.analyse(work)
 		return nil
 	})
 	g.Go(func() error {
-		p.explainAll(work)
+		p.explainAll(work, analysed)
 		return nil
 	})
 	done := make(chan struct{})
@@ -201,21 +214,19 @@ func (p *Pipeline) Run(ctx context.Context) error {
 		cancel()
 		<-done
 	}
-	p.learn(context.WithoutCancel(ctx), p.releaseAll())
+	p.aside.Wait()
 	return p.snapshot(context.WithoutCancel(ctx))
 }
 
 // Settle ends open windows and teaches what is still held back, as if calm time had passed. It is for offline use: after Run has
 // returned, and before Score is asked about other traces.
 func (p *Pipeline) Settle(ctx context.Context) {
-	p.parts.Screener.Advance(p.mark.latest.Add(24 * time.Hour))
-	p.learn(ctx, p.releaseAll())
-}
-
-func (p *Pipeline) releaseAll() []heldTrace {
+	later := p.mark.latest.Add(24 * time.Hour)
+	p.parts.Screener.Advance(later)
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.release(p.mark.latest.Add(24 * time.Hour))
+	p.pass(later)
+	p.mu.Unlock()
+	p.learnCalm(ctx)
 }
 
 // screen is the first stage: one goroutine that owns assembly and event time.
@@ -265,7 +276,7 @@ func (p *Pipeline) drain(work context.Context) {
 }
 
 func (p *Pipeline) take(ctx context.Context, d delivery) {
-	p.inboxLen.Add(-int64(len(d.batch.Spans)))
+	p.inboxLen.Add(-d.batch.size())
 	fresh := make([]Span, 0, len(d.batch.Spans))
 	for _, s := range d.batch.Spans {
 		p.pseudonymise(&s)
@@ -290,40 +301,78 @@ func (p *Pipeline) take(ctx context.Context, d delivery) {
 	p.parts.Screener.Observe(fresh)
 	p.services.saw(fresh)
 	p.m.spans.Add(float64(len(fresh)))
-	var err error
 	if len(d.batch.Markers) > 0 {
-		for i := range d.batch.Markers {
-			m := &d.batch.Markers[i]
-			m.Description, _ = p.parts.Redactor.Redact(m.Description)
-		}
-		if err = p.parts.Markers.AddMarkers(ctx, d.batch.Markers); err != nil {
-			err = fmt.Errorf("engine: store change markers: %w", err)
-			p.log.Error("change markers not stored", "error", err)
-		}
+		d.receipt.hold()
+		p.aside.Go(func() { p.addMarkers(ctx, d.batch.Markers, d.receipt) })
 	}
-	d.receipt.release(err)
+	d.receipt.release(nil)
 	p.advance(ctx, p.mark.at(d.at))
 }
 
-// pseudonymise keeps identities that are themselves sensitive, such as a mail address as a user id, out of baselines, sketches
-// and everything behind: they become their type and a short hash, still the same for the same identity.
-func (p *Pipeline) pseudonymise(s *Span) {
-	for _, id := range []*string{&s.User, &s.Tenant, &s.APIKey, &s.Conversation, &s.Name} {
-		if *id == "" {
-			continue
+// addMarkers stores change markers beside the stream: a store that is slow delays no screening.
+func (p *Pipeline) addMarkers(ctx context.Context, markers []ChangeMarker, r *receipt) {
+	for i := range markers {
+		m := &markers[i]
+		m.Description, _ = p.parts.Redactor.Redact(m.Description)
+		for _, name := range []*string{&m.Service, &m.Subject, &m.Version, &m.Previous} {
+			*name = p.nameOf(*name)
 		}
-		known, ok := p.ids.Get(*id)
-		if !ok {
-			known = *id
-			if _, found := p.parts.Redactor.Redact(*id); len(found) > 0 {
-				h := fnv.New64a()
-				_, _ = h.Write([]byte(*id)) // a hash takes every write
-				known = fmt.Sprintf("%s-%012x", found[0].Kind, h.Sum64()&0xffffffffffff)
-			}
-			p.ids.Add(*id, known)
-		}
-		*id = known
 	}
+	err := p.parts.Markers.AddMarkers(ctx, markers)
+	if err != nil {
+		err = fmt.Errorf("engine: store change markers: %w", err)
+		p.health.failed("store", err.Error())
+		p.log.Error("change markers not stored", "error", err)
+	} else {
+		p.health.worked("store")
+	}
+	r.release(err)
+}
+
+// pseudonymise keeps identities that are themselves sensitive, such as a mail address as a user id, out of baselines, sketches
+// and everything behind: they become their type and a keyed hash, still the same for the same identity. The key is of this
+// installation, so that a phone number cannot be found by hashing all of them.
+func (p *Pipeline) pseudonymise(s *Span) {
+	for _, id := range []*string{&s.User, &s.Tenant, &s.APIKey, &s.Conversation} {
+		*id = p.known(*id, func(kind SensitiveKind, _ string) string {
+			mac := hmac.New(sha256.New, p.key)
+			_, _ = mac.Write([]byte(*id)) // a hash takes every write
+			return fmt.Sprintf("%s-%x", kind, mac.Sum(nil)[:6])
+		})
+	}
+	for _, name := range []*string{
+		&s.Name, &s.Service, &s.ServiceVersion, &s.Region, &s.Provider, &s.Model, &s.ResponseModel, &s.Agent.Name, &s.Agent.Version,
+		&s.Tool.Name, &s.Workflow, &s.PromptName, &s.PromptVersion, &s.ErrorType,
+	} {
+		*name = p.nameOf(*name)
+	}
+}
+
+// nameOf is what stands for a name: itself, unless it holds a key or an address, which somebody put into the wrong field. Numbers
+// that look like something else are part of many names and versions.
+func (p *Pipeline) nameOf(name string) string {
+	return p.known(name, func(kind SensitiveKind, redacted string) string {
+		if kind == SensitiveKey || kind == SensitiveEmail {
+			return redacted
+		}
+		return name
+	})
+}
+
+// known looks up what stands for a name or identity, and finds it out the first time.
+func (p *Pipeline) known(id string, replace func(kind SensitiveKind, redacted string) string) string {
+	if id == "" {
+		return id
+	}
+	if stand, ok := p.ids.Get(id); ok {
+		return stand
+	}
+	stand := id
+	if redacted, found := p.parts.Redactor.Redact(id); len(found) > 0 {
+		stand = replace(found[0].Kind, redacted)
+	}
+	p.ids.Add(id, stand)
+	return stand
 }
 
 // advance closes windows, completes traces and moves incidents on, up to the watermark.
@@ -356,7 +405,7 @@ func (p *Pipeline) dispatch(ctx context.Context, a *assembly, mark time.Time) {
 	}
 	t := NewTrace(a.id, a.spans)
 	t.Late = a.late
-	j := &job{trace: t, complete: time.Now(), finish: a.release}
+	j := &job{trace: t, workflow: t, complete: time.Now(), finish: a.release}
 	j.findings = p.parts.Screener.Score(&t)
 	remarkable := flagged(j.findings, p.cfg.FlagBelow)
 	if !remarkable {
@@ -367,7 +416,7 @@ func (p *Pipeline) dispatch(ctx context.Context, a *assembly, mark time.Time) {
 			}
 		}
 	}
-	workflow, err := p.run(ctx, p.parts.Workflow, Observation{Trace: &t})
+	workflow, err := p.ask(ctx, p.parts.Workflow, Observation{Trace: &t})
 	if err != nil {
 		p.log.Error("workflow detector failed", "error", err)
 	}
@@ -416,8 +465,8 @@ func (p *Pipeline) sampled(t *Trace) bool {
 	return float64(binary.BigEndian.Uint64(sum[:])>>11)/float64(1<<53) < p.cfg.SampleRate
 }
 
-// run asks the detectors one after the other. A detector that fails is left out of the verdict; its error is returned.
-func (p *Pipeline) run(ctx context.Context, detectors []Detector, o Observation) ([]Finding, error) {
+// ask asks the detectors one after the other. A detector that fails is left out of the verdict; its error is returned.
+func (p *Pipeline) ask(ctx context.Context, detectors []Detector, o Observation) ([]Finding, error) {
 	var out []Finding
 	var errs []error
 	for _, d := range detectors {
@@ -444,19 +493,17 @@ func (p *Pipeline) settle(ctx context.Context, j *job, observations []Observatio
 		}
 	}
 	err := p.record(ctx, j, v, observations)
-	var free []heldTrace
 	// What is anomalous is never learnt; late parts of a trace teach nothing, since the trace did already.
 	if !v.Anomalous && !j.trace.Late {
-		h := heldTrace{j, observations, j.trace.End()}
+		h := hold(j, observations)
 		if stillLearning(j.findings) {
-			free = append(free, h)
+			p.ready = append(p.ready, h)
 		} else {
 			p.held.add(h)
 		}
-		free = append(free, p.release(h.at.Add(-p.cfg.HoldBack))...)
+		p.pass(h.at)
 	}
 	p.mu.Unlock()
-	p.learn(ctx, free)
 	p.m.latency.Observe(time.Since(j.complete).Seconds())
 	j.finish(err)
 }
@@ -476,11 +523,28 @@ func screened(f *Finding) bool {
 	return false
 }
 
+// pass moves the time that quarantine goes by. p.mu is held.
+func (p *Pipeline) pass(at time.Time) {
+	if at.After(p.passed) {
+		p.passed = at
+	}
+}
+
+// learnCalm teaches the detectors what has come out of quarantine. It is for the goroutine of the semantic tier: a memory that is slow
+// to write delays no screening.
+func (p *Pipeline) learnCalm(ctx context.Context) {
+	p.mu.Lock()
+	free := slices.Concat(p.ready, p.release(p.passed.Add(-p.cfg.HoldBack)))
+	p.ready = nil
+	p.mu.Unlock()
+	p.learn(ctx, free)
+}
+
 // release takes out of quarantine what came in calm time. p.mu is held.
 func (p *Pipeline) release(until time.Time) []heldTrace {
 	free := p.held.release(until)
 	return slices.DeleteFunc(free, func(h heldTrace) bool {
-		return slices.ContainsFunc(h.job.findings, func(f Finding) bool {
+		return slices.ContainsFunc(h.findings, func(f Finding) bool {
 			return !f.Learning && f.Material && f.P < doubtful && p.surges.during(&f, p.cfg.HoldBack)
 		})
 	})
@@ -493,7 +557,7 @@ const doubtful = 0.5
 func (p *Pipeline) learn(ctx context.Context, free []heldTrace) {
 	for _, h := range free {
 		for _, d := range p.parts.Workflow {
-			if err := d.Learn(ctx, Observation{Trace: &h.job.trace}); err != nil {
+			if err := d.Learn(ctx, Observation{Trace: &h.workflow}); err != nil {
 				p.log.Error("detector did not learn", "detector", d.Name(), "error", err)
 			}
 		}
@@ -514,7 +578,7 @@ func (p *Pipeline) record(ctx context.Context, j *job, v Verdict, observations [
 	d.learnt = !v.Anomalous
 	if len(observations) > 0 {
 		for _, t := range observations[0].Texts {
-			if t.Kind == TextUserPrompt {
+			if t.Kind == TextUserPrompt && t.Chunk == 0 { // the newest prompt comes last
 				d.prompt = excerpt(t.Text, p.cfg.Evidence.ExcerptBytes)
 			}
 		}
@@ -535,6 +599,15 @@ func (p *Pipeline) record(ctx context.Context, j *job, v Verdict, observations [
 	}
 	if a.Subject.Kind == "" {
 		a.Subject = Subject{SubjectService, service}
+	}
+	if j.trace.Late {
+		// An amendment stands beside what was said of the trace, and never alerts for it again.
+		a.ID += "-late"
+		if x, ok := p.grouper.groups[fingerprint(a.Type, a.Subject)]; ok {
+			if _, counted := x.traces[v.TraceID]; counted {
+				return nil
+			}
+		}
 	}
 	return p.file(ctx, []Anomaly{a})
 }
@@ -567,8 +640,9 @@ func (p *Pipeline) windows(ctx context.Context, findings []Finding, mark time.Ti
 	}
 	changed := p.grouper.advance(mark, time.Now())
 	p.alphas.tick(mark)
-	for service, a := range p.alphas.levels {
-		p.m.alpha.WithLabelValues(service).Set(a.Value())
+	p.pass(mark)
+	for _, service := range p.alphas.levels.Keys() {
+		p.m.alpha.WithLabelValues(service).Set(p.alphas.value(service))
 	}
 	p.publish(ctx, changed)
 }
@@ -600,37 +674,42 @@ func (p *Pipeline) file(ctx context.Context, anomalies []Anomaly) error {
 	return p.store(ctx, entry)
 }
 
-// publish stores incidents that changed by themselves and tells of them. p.mu is held.
+// publish stores incidents that changed by themselves and tells of them. What cannot be stored is not told, and tried again with the
+// next change. p.mu is held.
 func (p *Pipeline) publish(ctx context.Context, changed []*group) {
 	for _, x := range changed {
 		in := &x.incident
-		event, news := x.news()
 		if in.Status != StatusResolved {
 			p.gather(ctx, x)
 		}
 		if err := p.store(ctx, Entry{Anomalies: x.pending, Incidents: []Incident{*in}}); err != nil {
 			p.log.Error("incident not stored", "incident", in.ID, "error", err)
-		}
-		x.pending = nil
-		if !news {
+			p.grouper.pushed = append(p.grouper.pushed, x)
 			continue
 		}
-		p.m.incidents.WithLabelValues(event).Inc()
-		p.log.Info("incident", "event", event, "incident", in.ID, "type", in.Type, "severity", in.Severity, "title", in.Title)
-		if event == "raised" || event == "raised again" {
+		x.pending = nil
+		latest, fresh := x.news()
+		if !fresh {
+			continue
+		}
+		x.told = latest
+		p.m.incidents.WithLabelValues(latest.Event).Inc()
+		p.log.Info("incident", "event", latest.Event, "incident", in.ID, "type", in.Type, "severity", in.Severity, "title", in.Title)
+		if latest.Event == "raised" || latest.Event == "raised again" {
 			for _, s := range in.Services {
 				p.alphas.alerted(s, in.LastSeen)
 			}
 		}
-		p.tell(ctx, event, *in)
+		p.tell(ctx, latest.Event, latest.Event, *in)
 	}
 }
 
-func (p *Pipeline) tell(ctx context.Context, change string, in Incident) {
+// tell hands an alert to the notifier. what makes its id unique among the changes of one raise of the incident.
+func (p *Pipeline) tell(ctx context.Context, what, change string, in Incident) {
 	if p.parts.Notify == nil {
 		return
 	}
-	id := fmt.Sprintf("%s-%d-%s", in.ID, in.Raised, change)
+	id := fmt.Sprintf("%s-%d-%s", in.ID, in.Raised, what)
 	if err := p.parts.Notify.Notify(ctx, Alert{ID: id, Change: change, Incident: in}); err != nil {
 		p.health.failed("notify", err.Error())
 		p.log.Error("alert not delivered", "alert", id, "error", err)
@@ -655,9 +734,11 @@ func (p *Pipeline) gather(ctx context.Context, x *group) {
 	if !fresh && in.Explanation != nil {
 		return
 	}
+	p.noting.Add(1)
 	select {
 	case p.notes <- in.ID:
 	default:
+		p.noting.Add(-1)
 		p.drop(dropExplanation, 1)
 	}
 }
@@ -686,10 +767,7 @@ func (p *Pipeline) similar(in *Incident) []PastIncident {
 		out = append(out, x)
 	}
 	slices.SortFunc(out, func(a, b PastIncident) int {
-		if a.Similarity != b.Similarity {
-			return int(math.Copysign(1, b.Similarity-a.Similarity))
-		}
-		return b.At.Compare(a.At)
+		return cmp.Or(cmp.Compare(b.Similarity, a.Similarity), b.At.Compare(a.At))
 	})
 	return out[:min(3, len(out))]
 }
@@ -706,13 +784,15 @@ func jaccard(a, b []string) float64 {
 
 // store writes to the journal, and again a few times when that fails.
 func (p *Pipeline) store(ctx context.Context, e Entry) error {
+	const attempts = 4
 	var err error
-	for attempt := range 4 {
+	for attempt := range attempts {
 		if err = p.parts.Journal.Record(ctx, e); err == nil {
 			p.health.worked("store")
 			return nil
 		}
-		if IsPermanent(err) || ctx.Err() != nil {
+		code := ErrorCode(err)
+		if attempt == attempts-1 || IsPermanent(err) || code == CodeInvalid || code == CodeTooLarge || ctx.Err() != nil {
 			break
 		}
 		time.Sleep(time.Duration(1<<attempt) * 25 * time.Millisecond)

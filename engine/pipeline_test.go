@@ -282,6 +282,7 @@ func TestEachLensLearns(t *testing.T) {
 		x.consume(x.trace("hello"))
 		pass(settled)
 		require.NoError(t, x.stop())
+		x.Settle(t.Context())
 		require.Len(t, x.semantic.learnt, 2, "once with the vectors of each model")
 		require.Len(t, x.workflow.learnt, 1)
 	})
@@ -339,7 +340,7 @@ func TestScoreDoesNotTeach(t *testing.T) {
 		}
 		pass(2 * time.Hour)
 		x.consume(x.trace("hello"))
-		pass(settled)
+		pass(2 * time.Hour)
 		require.Positive(t, x.semantic.knows())
 
 		s := x.trace("something new")

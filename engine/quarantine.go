@@ -10,10 +10,31 @@ type quarantine struct {
 	held []heldTrace // in order of arrival
 }
 
+// heldTrace is what detectors learn from, without the texts that only scoring needs.
 type heldTrace struct {
-	job          *job
+	workflow     Trace
+	findings     []Finding
 	observations []Observation
 	at           time.Time // event time
+}
+
+func hold(j *job, observations []Observation) heldTrace {
+	redacted := withoutTexts(&j.trace)
+	for i := range observations {
+		observations[i].Trace = &redacted
+	}
+	return heldTrace{withoutTexts(&j.workflow), j.findings, observations, j.trace.End()}
+}
+
+// withoutTexts is the trace with the arguments of its tool calls as its only texts.
+func withoutTexts(t *Trace) Trace {
+	out := *t
+	out.Spans = make([]Span, len(t.Spans))
+	for i, s := range t.Spans {
+		s.System, s.Input, s.Output, s.Evaluations, s.Retrieval, s.Tool.Result = nil, nil, nil, nil, Retrieval{}, ""
+		out.Spans[i] = s
+	}
+	return out
 }
 
 func (q *quarantine) add(h heldTrace) { q.held = append(q.held, h) }

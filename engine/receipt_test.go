@@ -16,7 +16,6 @@ func TestReceiptWithoutDoneIsNothing(t *testing.T) {
 	require.Nil(t, r)
 	r.hold()
 	r.release(nil)
-	Batch{}.Finish(nil)
 }
 
 func TestReceiptTellsTheErrorsOfAll(t *testing.T) {

@@ -10,8 +10,31 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+
 	"github.com/llm-sentinel/llm-sentinel/statistical"
 )
+
+// LearningState says how far a detector of a series has come.
+type LearningState struct {
+	Series   SeriesKey `json:"series"`
+	Detector string    `json:"detector"`
+	Learning bool      `json:"learning"`
+	Seen     uint64    `json:"seen"`
+	Needed   uint64    `json:"needed"`
+	Baseline Effect    `json:"baseline,omitzero"` // the median or rate it holds to be normal
+}
+
+// ServiceHealth sums a service up.
+type ServiceHealth struct {
+	Service   string          `json:"service"`
+	Score     float64         `json:"health_score"` // 1 is calm; falls with open incidents by severity
+	LastSeen  time.Time       `json:"last_seen"`
+	Spans     uint64          `json:"spans"`
+	Learning  []LearningState `json:"series"`
+	Incidents int             `json:"open_incidents"`
+	Alpha     float64         `json:"alpha"`
+}
 
 // serviceBook knows which services there are and how much was seen of each.
 type serviceBook struct {
@@ -94,13 +117,16 @@ func (b *serviceBook) Restore(r io.Reader) error {
 // alphaBook keeps a significance level a service, moved so that its incidents meet the alert budget. It is guarded by its owner.
 type alphaBook struct {
 	cfg    AlertConfig
-	max    int
-	levels map[string]*statistical.Alpha
+	levels *simplelru.LRU[string, *statistical.Alpha]
 }
 
 func newAlphaBook(cfg AlertConfig, maxServices int) (*alphaBook, error) {
-	b := &alphaBook{cfg: cfg, max: maxServices, levels: make(map[string]*statistical.Alpha)}
-	_, err := b.newAlpha()
+	levels, err := simplelru.NewLRU[string, *statistical.Alpha](maxServices, nil)
+	if err != nil {
+		return nil, err
+	}
+	b := &alphaBook{cfg: cfg, levels: levels}
+	_, err = b.newAlpha()
 	return b, err
 }
 
@@ -111,16 +137,14 @@ func (b *alphaBook) newAlpha() (*statistical.Alpha, error) {
 }
 
 func (b *alphaBook) of(service string) *statistical.Alpha {
-	if a, ok := b.levels[service]; ok {
+	if a, ok := b.levels.Get(service); ok {
 		return a
 	}
 	a, err := b.newAlpha()
 	if err != nil {
 		panic(err) // newAlphaBook tried the same configuration
 	}
-	if len(b.levels) < b.max {
-		b.levels[service] = a
-	}
+	b.levels.Add(service, a)
 	return a
 }
 
@@ -129,7 +153,7 @@ const alphaGain = 0.1
 
 // value is the level of a service, the initial one when it was never judged. Nothing changes.
 func (b *alphaBook) value(service string) float64 {
-	if a, ok := b.levels[service]; ok {
+	if a, ok := b.levels.Peek(service); ok {
 		return a.Value()
 	}
 	return b.cfg.InitialAlpha
@@ -138,15 +162,16 @@ func (b *alphaBook) value(service string) float64 {
 func (b *alphaBook) alerted(service string, at time.Time) { b.of(service).Alert(at) }
 
 func (b *alphaBook) tick(at time.Time) {
-	for _, a := range b.levels {
+	for _, a := range b.levels.Values() {
 		a.Tick(at)
 	}
 }
 
 // Snapshot implements Snapshotter.
 func (b *alphaBook) Snapshot(w io.Writer) error {
-	out := make(map[string][]byte, len(b.levels))
-	for service, a := range b.levels {
+	out := make(map[string][]byte, b.levels.Len())
+	for _, service := range b.levels.Keys() {
+		a, _ := b.levels.Peek(service)
 		data, err := a.MarshalBinary()
 		if err != nil {
 			return fmt.Errorf("alpha of %s: %w", service, err)
@@ -173,6 +198,16 @@ func (b *alphaBook) Restore(r io.Reader) error {
 // LearningReporter is a screener that can say what it still learns.
 type LearningReporter interface {
 	States() []LearningState
+	// Learning is how many series have not seen enough; it is cheap.
+	Learning() int
+}
+
+// Learning is how many series have not seen enough yet.
+func (p *Pipeline) Learning() int {
+	if r, ok := p.parts.Screener.(LearningReporter); ok {
+		return r.Learning()
+	}
+	return 0
 }
 
 // Services sums up every service that was seen, by name.
@@ -192,10 +227,11 @@ func (p *Pipeline) Services() []ServiceHealth {
 	slices.SortFunc(out, func(a, b ServiceHealth) int { return cmp.Or(strings.Compare(a.Service, b.Service)) })
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	groups := p.grouper.sorted()
 	for i := range out {
 		s := &out[i]
 		s.Alpha = p.alphas.value(s.Service)
-		for _, x := range p.grouper.sorted() {
+		for _, x := range groups {
 			if x.opened && slices.Contains(x.incident.Services, s.Service) {
 				s.Incidents++
 				s.Score *= 1 - 0.2*float64(x.incident.Severity.Rank()+1)

@@ -130,18 +130,6 @@ type Span struct {
 // Duration is how long the span took; never negative.
 func (s *Span) Duration() time.Duration { return s.End.Sub(s.Start) }
 
-// TimedOut reports whether the span failed because time ran out.
-func (s *Span) TimedOut() bool {
-	if !s.Failed {
-		return false
-	}
-	switch s.ErrorType {
-	case "timeout", "deadline_exceeded", "DEADLINE_EXCEEDED", "408", "504", "TimeoutError", "APITimeoutError":
-		return true
-	}
-	return false
-}
-
 // Usage is what a model call consumed. Cached and reasoning tokens are part of Input and Output.
 type Usage struct {
 	Input         int64   `json:"input_tokens,omitempty"`

@@ -89,13 +89,6 @@ func TestSeriesOfASpan(t *testing.T) {
 	require.Equal(t, "shop GET /", (&Span{Service: "shop", Name: "GET /"}).Series().String())
 }
 
-func TestTimeoutsAreFailuresOfACertainType(t *testing.T) {
-	t.Parallel()
-	require.True(t, (&Span{Failed: true, ErrorType: "timeout"}).TimedOut())
-	require.False(t, (&Span{ErrorType: "timeout"}).TimedOut())
-	require.False(t, (&Span{Failed: true, ErrorType: "503"}).TimedOut())
-}
-
 func TestMessageTextLeavesOutWhatIsNoText(t *testing.T) {
 	t.Parallel()
 	m := Message{Parts: []Part{{Kind: PartText, Text: "a"}, {Kind: PartToolCall, Text: "{}"}, {Kind: PartText, Text: "b"}}}

@@ -140,12 +140,16 @@ func (s *surges) advance(watermark time.Time) []Finding {
 		x.windows = slices.DeleteFunc(x.windows, func(w surgeWindow) bool {
 			return w.start.Before(until.Add(-time.Duration(longest) * s.cfg.Window))
 		})
-		if f, ok := s.judge(k, x, until); ok {
-			s.calibrate(&f)
+		f, p := s.judge(k, x, until)
+		if f.Type != "" {
+			f.P = s.inflationOf(k.detector).Correct(f.P)
 			out = append(out, f)
 			if f.P < notCalm {
 				x.strange = until
 			}
+		}
+		if p >= notCalm {
+			s.inflationOf(k.detector).Add(until, p)
 		}
 	}
 	slices.SortFunc(out, func(a, b Finding) int {
@@ -160,34 +164,29 @@ const (
 	inflationHalfLife = 72 * time.Hour
 )
 
-func (s *surges) calibrate(f *Finding) {
-	i, ok := s.inflation[f.Detector]
+func (s *surges) inflationOf(detector string) *statistical.Inflation {
+	i, ok := s.inflation[detector]
 	if !ok {
 		i = statistical.NewInflation(inflationHalfLife)
-		s.inflation[f.Detector] = i
+		s.inflation[detector] = i
 	}
-	raw := f.P
-	if f.P = i.Correct(raw); f.P >= notCalm {
-		i.Add(f.At, raw)
-	}
+	return i
 }
 
 // judge tests the windows of one key that ended by until, over each horizon. What is over is not told again: the latest window
-// must hold at least half the share of unusual traces that the horizon holds.
-func (s *surges) judge(k surgeKey, x *surge, until time.Time) (Finding, bool) {
+// must hold at least half the share of unusual traces that the horizon holds. The finding has no type when there is nothing to tell;
+// p is the p-value of the windows whether or not there is, and 0 when there was no trace.
+func (s *surges) judge(k surgeKey, x *surge, until time.Time) (best Finding, p float64) {
 	closed := x.windows
 	for len(closed) > 0 && !closed[len(closed)-1].start.Before(until) {
 		closed = closed[:len(closed)-1]
 	}
-	if len(closed) == 0 {
-		return Finding{}, false
+	if len(closed) == 0 || closed[len(closed)-1].start.Before(until.Add(-s.cfg.Window)) {
+		return Finding{}, 0
 	}
 	last := &closed[len(closed)-1]
-	if last.odd == 0 || last.start.Before(until.Add(-s.cfg.Window)) {
-		return Finding{}, false
-	}
 	lastShare := float64(last.odd) / float64(last.traces)
-	best := Finding{P: 1}
+	best.P, p = 1, 1
 	for _, n := range surgeHorizons {
 		from := until.Add(-time.Duration(n) * s.cfg.Window)
 		sum := surgeWindow{start: last.start}
@@ -213,27 +212,25 @@ func (s *surges) judge(k surgeKey, x *surge, until time.Time) (Finding, bool) {
 				sum.example = w.example
 			}
 		}
-		share := float64(sum.odd) / float64(sum.traces)
-		if sum.odd < s.cfg.MinTraces || share-unusualBelow < s.cfg.MinExcess || 2*lastShare < share {
-			continue
-		}
-		p := 1.0
+		chance := 1.0
 		for l, level := range surgeLevels {
-			p = min(p, statistical.BinomialUpperP(sum.below[l], sum.traces, level))
+			chance = min(chance, statistical.BinomialUpperP(sum.below[l], sum.traces, level))
 		}
-		if p >= best.P {
+		chance = min(1, chance*float64(len(surgeLevels)*len(surgeHorizons))) // as many looks
+		p = min(p, chance)
+		share := float64(sum.odd) / float64(sum.traces)
+		if chance >= best.P || sum.odd < s.cfg.MinTraces || share-unusualBelow < s.cfg.MinExcess || 2*lastShare < share {
 			continue
 		}
 		best = sum.example
-		best.P, best.At, best.Window = p, until, until.Sub(sum.start)
+		best.P, best.At, best.Window = chance, until, until.Sub(sum.start)
 		best.Traces = sum.unusual
 		count := float64(sum.odd)
 		best.Effect.Baseline, best.Effect.Current = sum.baseline/count, sum.now/count
 		best.Reason = fmt.Sprintf("%d of %d traces of %s %s are unusual (%s), where chance gives %.0f %%",
 			sum.odd, sum.traces, k.subject.Kind, k.subject.Value, k.detector, 100*unusualBelow)
 	}
-	best.P = min(1, best.P*float64(len(surgeLevels)*len(surgeHorizons))) // as many looks
-	return best, best.Type != ""
+	return best, p
 }
 
 // during reports whether the detector saw a surge about the subject at t or within the hold after it.

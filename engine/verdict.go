@@ -25,8 +25,8 @@ func rank(t AnomalyType) int {
 	return len(precedence)
 }
 
-// judge combines what the detectors say of one trace into one score (design: score = log p / log α). Findings that are still
-// learning or whose effect is immaterial are listed but weigh nothing.
+// judge combines what the detectors say of one trace into one score (design: score = log p / log α). A finding whose
+// effect is immaterial counts as p = 1; one that is still learning is only named.
 func judge(id TraceID, findings []Finding, alpha float64, severity SeverityConfig) Verdict {
 	v := Verdict{TraceID: id, Alpha: alpha, P: 1, Contributions: []Contribution{}}
 	var ps []float64

@@ -13,12 +13,6 @@ type AlphaConfig struct {
 	Gain              float64 // by how much one alert lowers the natural logarithm of the level
 }
 
-// DefaultAlphaConfig returns two alerts a day and a level that starts at 1e-4, stays within [1e-8, 1e-2], and that one
-// alert lowers by a factor of e^0.2.
-func DefaultAlphaConfig() AlphaConfig {
-	return AlphaConfig{PerDay: 2, Initial: 1e-4, Min: 1e-8, Max: 1e-2, Gain: 0.2}
-}
-
 // Validate returns an error that names the field that cannot be.
 func (c AlphaConfig) Validate() error {
 	switch {

@@ -51,7 +51,8 @@ func TestAlphaMoves(t *testing.T) {
 }
 
 func TestAlphaConfigSaysWhatIsWrong(t *testing.T) {
-	require.NoError(t, DefaultAlphaConfig().Validate())
+	good := AlphaConfig{PerDay: 2, Initial: 1e-4, Min: 1e-8, Max: 1e-2, Gain: 0.2}
+	require.NoError(t, good.Validate())
 	for want, change := range map[string]func(*AlphaConfig){
 		"per day": func(c *AlphaConfig) { c.PerDay = 0 },
 		"initial": func(c *AlphaConfig) { c.Initial = 0.5 },
@@ -59,7 +60,7 @@ func TestAlphaConfigSaysWhatIsWrong(t *testing.T) {
 		"max":     func(c *AlphaConfig) { c.Max = 1 },
 		"gain":    func(c *AlphaConfig) { c.Gain = math.NaN() },
 	} {
-		cfg := DefaultAlphaConfig()
+		cfg := good
 		change(&cfg)
 		_, err := NewAlpha(cfg)
 		require.ErrorContains(t, err, want)

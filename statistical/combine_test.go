@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"gonum.org/v1/gonum/stat/distuv"
 )
 
 func TestCauchy(t *testing.T) {
@@ -46,7 +47,7 @@ func TestCauchyIsCalibratedUnderDependence(t *testing.T) {
 				shared, each := r.NormFloat64(), make([]float64, 6)
 				for i := range each {
 					z := math.Sqrt(correlation)*shared + math.Sqrt(1-correlation)*r.NormFloat64()
-					each[i] = NormalUpperP(z)
+					each[i] = distuv.UnitNormal.Survival(z)
 				}
 				ps = append(ps, 1.3*Cauchy(each, nil)) // the level is approximate, better the smaller it is
 			}

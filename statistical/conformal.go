@@ -58,7 +58,7 @@ func (c *Conformal) UpperP(x float64) float64 {
 	if len(c.sorted) == 0 || math.IsNaN(x) {
 		return 1
 	}
-	return sortedUpperP(min(x, math.MaxFloat64), c.sorted, 0.95, 0)
+	return sortedUpperP(min(x, math.MaxFloat64), c.sorted, 0.95)
 }
 
 // Len is the number of scores held.

@@ -20,20 +20,6 @@ func BinomialUpperP(k, n int, p float64) float64 {
 	return clampP(mathext.RegIncBeta(float64(k), float64(n-k)+1, p))
 }
 
-// PoissonUpperP returns P(K >= k) for K Poisson with mean lambda. It is 1 when lambda makes no sense.
-func PoissonUpperP(k int, lambda float64) float64 {
-	switch {
-	case k <= 0 || !(lambda >= 0) || math.IsInf(lambda, 1):
-		return 1
-	case lambda == 0:
-		return minP
-	}
-	return clampP(mathext.GammaIncReg(float64(k), lambda))
-}
-
-// NormalUpperP returns P(Z >= z) for Z standard normal.
-func NormalUpperP(z float64) float64 { return clampP(math.Erfc(z/math.Sqrt2) / 2) }
-
 // negativeBinomialUpperP returns P(K >= k) for K negative binomial with the given mean and variance
 // mean + dispersion * mean^2.
 func negativeBinomialUpperP(k, mean, dispersion float64) float64 {

@@ -10,8 +10,7 @@
 //   - [Proportion] learns how many of n go bad.
 //   - [Rate] learns how many events a window of time brings, with the rhythm of the day.
 //   - [HeavyHitters] finds the keys that account for most of a quantity, in bounded memory.
-//   - [PeerP] compares one user's amount with those of the others.
-//   - [TwoSample] and [MannWhitneyP] compare version against version.
+//   - [TwoSample] compares version against version.
 //   - [Conformal] turns any detector's raw score into a p-value.
 //   - [Cauchy] combines p-values that may depend on each other, [Score] puts one on the common scale, and [Alpha] moves
 //     the level of significance so that alerts meet a budget.

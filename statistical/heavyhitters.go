@@ -3,7 +3,6 @@ package statistical
 import (
 	"container/heap"
 	"math"
-	"slices"
 	"strings"
 	"time"
 )
@@ -45,7 +44,6 @@ func (c HeavyHittersConfig) withDefaults() HeavyHittersConfig {
 type HeavyHitters struct {
 	cfg      HeavyHittersConfig
 	time     forward
-	total    float64
 	counters counters
 }
 
@@ -93,14 +91,12 @@ func (h *HeavyHitters) Add(t time.Time, key string, amount float64) {
 	key = cutKey(key)
 	weight, factor := h.time.observe(t, h.cfg.HalfLife, math.MaxInt16)
 	if factor != 1 {
-		h.total *= factor
 		for i := range h.counters.heap {
 			h.counters.heap[i].Amount *= factor
 			h.counters.heap[i].Error *= factor
 		}
 	}
 	amount = min(amount, maxAmount) * weight
-	h.total += amount
 
 	if i, ok := h.counters.position[key]; ok {
 		h.counters.heap[i].Amount += amount
@@ -125,26 +121,6 @@ func cutKey(key string) string {
 	return key
 }
 
-// Top returns the n keys with the largest amounts, largest first, decayed to the latest time seen.
-func (h *HeavyHitters) Top(n int) []Heavy {
-	top := slices.Clone(h.counters.heap)
-	slices.SortFunc(top, func(a, b Heavy) int {
-		switch {
-		case a.Amount > b.Amount:
-			return -1
-		case a.Amount < b.Amount:
-			return 1
-		default:
-			return strings.Compare(a.Key, b.Key)
-		}
-	})
-	top = top[:min(max(n, 0), len(top))]
-	for i := range top {
-		top[i] = h.decayed(top[i])
-	}
-	return top
-}
-
 // Get returns what is held of a key.
 func (h *HeavyHitters) Get(key string) (Heavy, bool) {
 	i, ok := h.counters.position[cutKey(key)]
@@ -160,9 +136,6 @@ func (h *HeavyHitters) decayed(counter Heavy) Heavy {
 	return counter
 }
 
-// Total is the decayed amount of all keys, those that are not held too.
-func (h *HeavyHitters) Total() float64 { return h.total / h.time.unit() }
-
 // Len is the number of keys held.
 func (h *HeavyHitters) Len() int { return len(h.counters.heap) }
 
@@ -170,7 +143,6 @@ func (h *HeavyHitters) Len() int { return len(h.counters.heap) }
 func (h *HeavyHitters) MarshalBinary() ([]byte, error) {
 	e := newEncoder(kindHeavyHitters, 64+48*h.Len())
 	h.time.encode(e)
-	e.float(h.total)
 	e.uint32(uint32(h.Len()))
 	for _, counter := range h.counters.heap {
 		e.string(counter.Key)
@@ -186,7 +158,6 @@ func (h *HeavyHitters) UnmarshalBinary(data []byte) error {
 	restored := NewHeavyHitters(h.cfg)
 	d := newDecoder(kindHeavyHitters, data)
 	restored.time.decode(d)
-	restored.total = d.sum()
 	n := d.length(int(d.uint32()), maxKeys, 18)
 	for range n {
 		counter := Heavy{Key: d.string(), Amount: d.sum(), Error: d.sum()}

@@ -27,9 +27,12 @@ func TestHeavyHittersKeepTheirErrorBound(t *testing.T) {
 	for _, amount := range exact {
 		total += amount
 	}
-	require.InEpsilon(t, total, h.Total(), 1e-9)
 	require.Equal(t, 100, h.Len())
-	for _, heavy := range h.Top(100) {
+	for key := range exact {
+		heavy, ok := h.Get(key)
+		if !ok {
+			continue
+		}
 		require.GreaterOrEqual(t, heavy.Amount, exact[heavy.Key]*(1-1e-9))
 		require.LessOrEqual(t, heavy.Amount-heavy.Error, exact[heavy.Key]*(1+1e-9))
 		require.LessOrEqual(t, heavy.Error, total/100)
@@ -43,16 +46,17 @@ func TestHeavyHittersKeepTheirErrorBound(t *testing.T) {
 	}
 }
 
-func TestHeavyHittersTopIsSortedAndDecayed(t *testing.T) {
+func TestHeavyHittersDecay(t *testing.T) {
 	h := NewHeavyHitters(HeavyHittersConfig{Capacity: 4, HalfLife: time.Hour})
 	h.Add(start, "b", 10)
 	h.Add(start, "a", 10)
 	h.Add(start, "c", 40)
 	h.Add(start.Add(time.Hour), "d", 1)
-	require.Equal(t, []Heavy{{Key: "c", Amount: 20}, {Key: "a", Amount: 5}, {Key: "b", Amount: 5}}, h.Top(3))
-	require.Len(t, h.Top(99), 4)
-	require.Empty(t, h.Top(-1))
-	require.InDelta(t, 31, h.Total(), 1e-9)
+	for key, amount := range map[string]float64{"a": 5, "b": 5, "c": 20, "d": 1} {
+		heavy, ok := h.Get(key)
+		require.True(t, ok)
+		require.Equal(t, Heavy{Key: key, Amount: amount}, heavy)
+	}
 	h.Add(start, "a", 2) // an hour late
 	a, ok := h.Get("a")
 	require.True(t, ok)
@@ -61,8 +65,9 @@ func TestHeavyHittersTopIsSortedAndDecayed(t *testing.T) {
 	require.False(t, ok)
 
 	h.Add(start.AddDate(1, 0, 0), "e", 3)
-	require.Equal(t, "e", h.Top(1)[0].Key)
-	require.InDelta(t, 3, h.Total(), 1e-9, "a year is many half-lives")
+	e, ok := h.Get("e")
+	require.True(t, ok)
+	require.InDelta(t, 3, e.Amount, 1e-9, "a year is many half-lives")
 }
 
 func TestHeavyHittersIgnoreWhatCannotBe(t *testing.T) {
@@ -77,7 +82,7 @@ func TestHeavyHittersIgnoreWhatCannotBe(t *testing.T) {
 	heavy, ok := h.Get(long)
 	require.True(t, ok)
 	require.Len(t, heavy.Key, maxKeyBytes)
-	require.False(t, math.IsInf(h.Total(), 0))
+	require.False(t, math.IsInf(heavy.Amount, 0))
 }
 
 func BenchmarkHeavyHittersAdd(b *testing.B) {

@@ -122,23 +122,6 @@ func (p *Proportion) UpperP(bad, total int) float64 {
 	return betaBinomialUpperP(float64(bad), float64(total), a, b)
 }
 
-// LowerP returns P(K <= bad) in the same way.
-func (p *Proportion) LowerP(bad, total int) float64 {
-	if bad < 0 || total <= 0 || bad > total {
-		return 1
-	}
-	a, b := p.predictive()
-	return betaBinomialUpperP(float64(total-bad), float64(total), b, a)
-}
-
-// Effect returns the difference between bad/total and the baseline, in [-1, 1]; 0 for impossible counts.
-func (p *Proportion) Effect(bad, total int) float64 {
-	if bad < 0 || total <= 0 || bad > total {
-		return 0
-	}
-	return float64(bad)/float64(total) - p.Rate()
-}
-
 // MarshalBinary returns a snapshot of what was learned.
 func (p *Proportion) MarshalBinary() ([]byte, error) {
 	e := newEncoder(kindProportion, 64)

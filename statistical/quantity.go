@@ -96,10 +96,6 @@ func (q *Quantity) Quantile(p float64) float64 { return math.Exp(q.sketch.logQua
 // Median returns the 0.5-quantile, or NaN when nothing was learned.
 func (q *Quantity) Median() float64 { return q.Quantile(0.5) }
 
-// Scale returns the robust standard deviation of the natural logarithm: the interquartile range over 1.349. It is NaN
-// when nothing was learned.
-func (q *Quantity) Scale() float64 { return q.sketch.logScale() }
-
 // Level returns the geometric moving average of the positive values: the exponential of an exponentially weighted
 // average of logarithms. It is NaN before the first.
 func (q *Quantity) Level() float64 { return math.Exp(q.level.sum / q.level.weight) }
@@ -113,21 +109,8 @@ func (q *Quantity) UpperP(x float64) float64 {
 	if !(x > 0) {
 		return 1
 	}
-	return q.sketch.tailP(min(x, math.MaxFloat64), q.time.unit(), q.cfg.TailFrom, true)
+	return q.sketch.upperP(min(x, math.MaxFloat64), q.time.unit(), q.cfg.TailFrom)
 }
-
-// LowerP returns P(X <= x), which never falls with x, in the same way. A zero where there never was one is as extreme
-// as a value of 1e-12.
-func (q *Quantity) LowerP(x float64) float64 {
-	if math.IsNaN(x) {
-		return 1
-	}
-	return q.sketch.tailP(min(x, math.MaxFloat64), q.time.unit(), q.cfg.TailFrom, false)
-}
-
-// Effect returns x over the median: 1 is no change. It is 1 when nothing was learned, and may be +Inf when the median
-// is 0.
-func (q *Quantity) Effect(x float64) float64 { return ratio(x, q.Median()) }
 
 // ratio is a/b, and 1 when that says nothing.
 func ratio(a, b float64) float64 {

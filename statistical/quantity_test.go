@@ -30,8 +30,6 @@ func TestQuantityQuantilesAreWithinTwoPercent(t *testing.T) {
 	}
 	require.InEpsilon(t, 1000, q.Count(), 1e-9)
 	require.EqualValues(t, 1000, q.Seen())
-	require.InEpsilon(t, math.Log(750.0/250)/1.349, q.Scale(), 0.05)
-	require.InEpsilon(t, 2, q.Effect(1000), 0.03)
 }
 
 func TestQuantityWithNothingLearned(t *testing.T) {
@@ -39,10 +37,7 @@ func TestQuantityWithNothingLearned(t *testing.T) {
 	require.True(t, q.Learning())
 	require.True(t, math.IsNaN(q.Median()))
 	require.True(t, math.IsNaN(q.Level()))
-	require.True(t, math.IsNaN(q.Scale()))
 	require.Equal(t, 1.0, q.UpperP(5))
-	require.Equal(t, 1.0, q.LowerP(5))
-	require.Equal(t, 1.0, q.Effect(5))
 	require.Zero(t, q.Count())
 }
 
@@ -56,10 +51,8 @@ func TestQuantityIgnoresWhatCannotBe(t *testing.T) {
 	after, _ := q.MarshalBinary()
 	require.Equal(t, before, after)
 	require.Equal(t, 1.0, q.UpperP(math.NaN()))
-	require.Equal(t, 1.0, q.LowerP(math.NaN()))
 	require.Equal(t, 1.0, q.UpperP(-1))
 	require.LessOrEqual(t, q.UpperP(math.Inf(1)), q.UpperP(1e300))
-	require.InDelta(t, 1, q.LowerP(math.Inf(1)), 1e-9)
 }
 
 func TestQuantityOneWildValueDoesNotBlindIt(t *testing.T) {
@@ -76,12 +69,11 @@ func TestQuantityPValuesAreUniformInTheBody(t *testing.T) {
 	r := seeded(3)
 	draw := func() float64 { return lognormal(r, 2, 2) }
 	q := learned(40_000, draw)
-	var middle []float64
+	var ps []float64
 	for range 2000 {
-		x := draw()
-		middle = append(middle, (q.UpperP(x)+1-q.LowerP(x))/2)
+		ps = append(ps, q.UpperP(draw()))
 	}
-	requireUniform(t, middle)
+	requireUniform(t, ps)
 }
 
 func TestQuantityPValuesAreExactInAPowerLawTail(t *testing.T) {
@@ -129,17 +121,15 @@ func TestQuantityTailsAreCalibratedAndConservative(t *testing.T) {
 					continue
 				}
 				r := seeded(uint64(n))
-				var upper, lower []float64
+				var upper []float64
 				for range 60_000 / n {
 					q := learned(n, func() float64 { return draw(r) })
 					for range n / 10 {
-						x := draw(r)
-						upper, lower = append(upper, q.UpperP(x)), append(lower, q.LowerP(x))
+						upper = append(upper, q.UpperP(draw(r)))
 					}
 				}
 				for _, alpha := range []float64{0.1, 0.01, 1e-3, 1e-4} {
 					requireConservative(t, upper, alpha)
-					requireConservative(t, lower, alpha)
 				}
 			}
 		})
@@ -151,17 +141,13 @@ func TestQuantityHasPower(t *testing.T) {
 	draw := func() float64 { return lognormal(r, 1, 0.4) }
 	require.Less(t, learned(100, draw).UpperP(10), 1e-3)
 	require.Less(t, learned(1000, draw).UpperP(10), 1e-4)
-	require.Less(t, learned(1000, draw).LowerP(0.1), 1e-4)
 	require.Less(t, learned(10_000, draw).UpperP(10), 1e-5)
-	require.Less(t, learned(1000, draw).LowerP(0), 1e-20)
 }
 
 func TestQuantityConstantIsNotExtreme(t *testing.T) {
 	q := learned(1000, func() float64 { return 100 })
 	require.Equal(t, 1.0, q.UpperP(100))
-	require.Equal(t, 1.0, q.LowerP(100))
 	require.Less(t, q.UpperP(200), 1e-3)
-	require.Less(t, q.LowerP(50), 1e-3)
 }
 
 func TestQuantityMostlyZero(t *testing.T) {
@@ -174,11 +160,8 @@ func TestQuantityMostlyZero(t *testing.T) {
 	})
 	require.Equal(t, 0.0, q.Median())
 	require.Equal(t, 1.0, q.UpperP(0))
-	require.GreaterOrEqual(t, q.LowerP(0), 0.9)
 	require.InDelta(t, 0.02, q.UpperP(1), 0.003)
 	require.Less(t, q.UpperP(10), 1e-4)
-	require.True(t, math.IsInf(q.Effect(1), 1))
-	require.Equal(t, 1.0, q.Effect(0))
 	require.InEpsilon(t, 1.3, q.Level(), 0.3)
 }
 
@@ -191,15 +174,13 @@ func TestQuantityPValuesAreMonotone(t *testing.T) {
 		"collapsed": learned(3000, func() float64 { return lognormal(r, 1, 20) }),
 		"zeros":     learned(100, func() float64 { return math.Floor(lognormal(r, 1, 1)) }),
 	} {
-		upper, lower := 1.0, minP
+		upper := 1.0
 		for e := -40.0; e < 40; e += 0.03 {
 			x := math.Exp(e)
-			u, l := q.UpperP(x), q.LowerP(x)
+			u := q.UpperP(x)
 			require.LessOrEqual(t, u, upper*(1+1e-12), "%s at %v", name, x)
-			require.GreaterOrEqual(t, l, lower*(1-1e-12), "%s at %v", name, x)
 			require.GreaterOrEqual(t, u, minP)
-			require.LessOrEqual(t, l, 1.0)
-			upper, lower = u, l
+			upper = u
 		}
 	}
 }
@@ -279,7 +260,6 @@ func TestQuantityDoesNotAllocateOnceWarm(t *testing.T) {
 		i++
 		q.Add(start.Add(time.Duration(i)*time.Second), 1.3)
 		q.UpperP(3)
-		q.LowerP(3)
 	}))
 }
 

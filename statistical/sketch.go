@@ -131,26 +131,19 @@ func (s *sketch) logScale() float64 {
 	return (high - max(low, math.Log(minPositive))) / 1.349
 }
 
-// tailP is P(X >= x) when upper and P(X <= x) otherwise. Buckets are walked from the far end of the tail inwards; the
-// lower tail is the upper one of the mirror image, in which bucket i becomes 1-i.
+// upperP is P(X >= x). Buckets are walked from the far end of the tail inwards.
 //
 // The bucket of x counts in full, so that a value which is always the same is not extreme. The tail is fitted to the
 // outermost buckets that together hold less than its share.
-func (s *sketch) tailP(x, unit, from float64, upper bool) float64 {
+func (s *sketch) upperP(x, unit, from float64) float64 {
 	n := s.total / unit
 	if len(s.index) == 0 || !(n > 0) {
 		return 1
 	}
 	target, log := s.bucket(x)
-	if !upper {
-		target, log = 1-target, -log
-	}
 	at := func(k int) (int, float64) {
-		if upper {
-			k = len(s.index) - 1 - k
-			return int(s.index[k]), s.weight[k]
-		}
-		return 1 - int(s.index[k]), s.weight[k]
+		k = len(s.index) - 1 - k
+		return int(s.index[k]), s.weight[k]
 	}
 
 	width, need := s.width(), tailShare(n, from)*s.total

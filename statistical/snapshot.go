@@ -34,10 +34,10 @@ func newEncoder(kind byte, size int) *encoder {
 	return &encoder{buf: append(make([]byte, 0, size+2), kind, snapshotVersion)}
 }
 
-func (e *encoder) uint16(v uint16)   { e.buf = binary.LittleEndian.AppendUint16(e.buf, v) }
-func (e *encoder) uint32(v uint32)   { e.buf = binary.LittleEndian.AppendUint32(e.buf, v) }
-func (e *encoder) uint64(v uint64)   { e.buf = binary.LittleEndian.AppendUint64(e.buf, v) }
-func (e *encoder) float(v float64)   { e.uint64(math.Float64bits(v)) }
+func (e *encoder) uint16(v uint16) { e.buf = binary.LittleEndian.AppendUint16(e.buf, v) }
+func (e *encoder) uint32(v uint32) { e.buf = binary.LittleEndian.AppendUint32(e.buf, v) }
+func (e *encoder) uint64(v uint64) { e.buf = binary.LittleEndian.AppendUint64(e.buf, v) }
+func (e *encoder) float(v float64) { e.uint64(math.Float64bits(v)) }
 
 func (e *encoder) bool(v bool) {
 	if v {

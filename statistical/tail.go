@@ -87,9 +87,8 @@ func tailShare(n, from float64) float64 {
 }
 
 // sortedUpperP returns P(X >= x) given a sorted sample: empirical, and beyond the largest few of the sample by an
-// exponential tail that is fitted above the quantile from. No mean excess below minMean is believed; with minMean 0 and
-// a tail without spread, the empirical p-value stands.
-func sortedUpperP(x float64, sorted []float64, from, minMean float64) float64 {
+// exponential tail that is fitted above the quantile from. In a tail without spread the empirical p-value stands.
+func sortedUpperP(x float64, sorted []float64, from float64) float64 {
 	n := float64(len(sorted))
 	atLeast := float64(len(sorted) - lowerBound(sorted, x))
 	empirical := empiricalP(atLeast, n)
@@ -109,7 +108,6 @@ func sortedUpperP(x float64, sorted []float64, from, minMean float64) float64 {
 		}
 		return total
 	})
-	mean = max(mean, minMean)
 	if !(mean > 0) || math.IsInf(mean, 0) {
 		return empirical
 	}

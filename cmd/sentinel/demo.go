@@ -138,6 +138,11 @@ func (d *demo) perform(ctx context.Context, a *app.App, s *scenario.Scenario, tr
 		if err := pause(ctx, time.Until(begun.Add(time.Duration(part*float64(d.play))))); err != nil {
 			return err
 		}
+		for a.Waiting() > mostWaiting {
+			if err := pause(ctx, time.Millisecond); err != nil {
+				return err
+			}
+		}
 		if err := p.send(ctx, step); err != nil {
 			return err
 		}
@@ -162,6 +167,9 @@ func (d *demo) perform(ctx context.Context, a *app.App, s *scenario.Scenario, tr
 	}
 	return nil
 }
+
+// mostWaiting bounds how far the semantic tier may be behind the traffic that is played, in traces: a slow machine plays slower.
+const mostWaiting = 32
 
 func pause(ctx context.Context, wait time.Duration) error {
 	if wait <= 0 {

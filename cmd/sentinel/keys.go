@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"path/filepath"
 	"text/tabwriter"
 	"time"
 
@@ -12,6 +11,7 @@ import (
 
 	"github.com/llm-sentinel/llm-sentinel/api"
 	"github.com/llm-sentinel/llm-sentinel/cmd/sentinel/app"
+	"github.com/llm-sentinel/llm-sentinel/engine"
 	"github.com/llm-sentinel/llm-sentinel/store/sqlite"
 )
 
@@ -28,7 +28,7 @@ func newKeys() *cobra.Command {
 		Example: `  sentinel keys create collector --scope ingest`,
 		Args:    cobra.ExactArgs(1),
 	}
-	scope := create.Flags().String("scope", api.ScopeIngest, "what it allows: ingest, read or admin")
+	scope := create.Flags().String("scope", engine.ScopeIngest, "what it allows: ingest, read or admin")
 	create.RunE = func(cmd *cobra.Command, args []string) error {
 		plain, key, err := api.NewKey(args[0], *scope)
 		if err != nil {
@@ -92,9 +92,7 @@ func withStore(cmd *cobra.Command, flags configFlags, do func(context.Context, *
 		return err
 	}
 	storeCfg := cfg.Store
-	if !filepath.IsAbs(storeCfg.Path) {
-		storeCfg.Path = filepath.Join(cfg.DataDir, storeCfg.Path)
-	}
+	storeCfg.Path = cfg.Path(storeCfg.Path)
 	s, err := sqlite.Open(cmd.Context(), storeCfg, app.NewLogger(cfg.Log, cmd.ErrOrStderr()))
 	if err != nil {
 		return err

@@ -62,16 +62,37 @@ One binary; all state is under one data directory; nothing else is needed.`,
 		SilenceErrors: true,
 		Version:       app.BuildVersion(version),
 	}
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return exitError{exitUsage, fmt.Sprintf("%s\nTry '%s --help'.", err, cmd.CommandPath())}
-	})
+	root.SetFlagErrorFunc(wrongUsage)
 	root.AddCommand(newServe(), newDemo(), newScore(), newIncidents(), newKeys(), newConfig(), &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
 		Run:   func(cmd *cobra.Command, _ []string) { fmt.Fprintln(cmd.OutOrStdout(), root.Version) },
 	})
+	checkUsage(root)
 	return root
+}
+
+func wrongUsage(cmd *cobra.Command, err error) error {
+	return exitError{exitUsage, fmt.Sprintf("%s\nTry '%s --help'.", err, cmd.CommandPath())}
+}
+
+// checkUsage makes wrong arguments wrong usage, in a command and all below it. Those that only group others show their help.
+func checkUsage(c *cobra.Command) {
+	if !c.Runnable() {
+		c.Args = cobra.NoArgs
+		c.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	}
+	args := c.Args
+	c.Args = func(cmd *cobra.Command, given []string) error {
+		if err := args(cmd, given); err != nil {
+			return wrongUsage(cmd, err)
+		}
+		return nil
+	}
+	for _, sub := range c.Commands() {
+		checkUsage(sub)
+	}
 }
 
 // configFlags are the flags of every command that reads the configuration.

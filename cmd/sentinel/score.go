@@ -47,13 +47,13 @@ One line of JSON a trace, or a table on a terminal. A score above 1 is anomalous
 				return err
 			}
 			stderr := cmd.ErrOrStderr()
-			spans, err := readSpans(cfg.Limits, files, stderr)
+			spans, err := readSpans(cmd.Context(), cfg.Limits, files, stderr)
 			if err != nil {
 				return err
 			}
 			normal := spans
 			if len(baseline) > 0 {
-				if normal, err = readSpans(cfg.Limits, baseline, stderr); err != nil {
+				if normal, err = readSpans(cmd.Context(), cfg.Limits, baseline, stderr); err != nil {
 					return err
 				}
 			}
@@ -81,7 +81,7 @@ One line of JSON a trace, or a table on a terminal. A score above 1 is anomalous
 }
 
 // readSpans reads all spans of the files, with separate content joined to them. A bad line is told and left out.
-func readSpans(limits genai.Limits, files []string, stderr io.Writer) ([]engine.Span, error) {
+func readSpans(ctx context.Context, limits genai.Limits, files []string, stderr io.Writer) ([]engine.Span, error) {
 	mapper, err := genai.New(limits)
 	if err != nil {
 		return nil, err
@@ -94,6 +94,9 @@ func readSpans(limits genai.Limits, files []string, stderr io.Writer) ([]engine.
 			return nil, err
 		}
 		for {
+			if ctx.Err() != nil {
+				return nil, errors.Join(ctx.Err(), r.Close())
+			}
 			record, err := r.Next()
 			if errors.Is(err, io.EOF) {
 				break

@@ -36,8 +36,12 @@ func newServe() *cobra.Command {
 				if err != nil {
 					return // it ended before it was ready, and says why itself
 				}
-				fmt.Fprintf(cmd.ErrOrStderr(), "sentinel %s: page and API on http://%s, OTLP on %s (gRPC) and %s (HTTP), state in %s\n",
-					cmd.Root().Version, addrs.API, addrs.GRPC, addrs.HTTP, cfg.DataDir)
+				scheme := "http"
+				if cfg.API.TLSCert != "" {
+					scheme = "https"
+				}
+				fmt.Fprintf(cmd.ErrOrStderr(), "sentinel %s: page and API on %s://%s, OTLP on %s (gRPC) and %s (HTTP), state in %s\n",
+					cmd.Root().Version, scheme, addrs.API, addrs.GRPC, addrs.HTTP, cfg.DataDir)
 			}()
 			return a.Run(cmd.Context())
 		},

@@ -10,7 +10,7 @@ import (
 type Config struct {
 	BaseURL string `yaml:"base_url"` // of the server, such as http://127.0.0.1:11434
 	Model   string `yaml:"model"`    // as `ollama list` names it, such as all-minilm
-	// Dimension is the expected length of the vectors, up to 65,536; 0 takes what the model gives at start.
+	// Dimension is the expected length of the vectors, up to 65,536; 0 takes what the model gives when it is first asked.
 	Dimension  int           `yaml:"dimension"`
 	BatchSize  int           `yaml:"batch_size"`  // texts a request, 1 to 4096
 	Timeout    time.Duration `yaml:"timeout"`     // of one request

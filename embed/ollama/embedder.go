@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -29,13 +30,10 @@ type Embedder struct {
 	client    *api.Client
 	transport *http.Transport
 	logger    *slog.Logger
-	model     engine.Model
+	model     atomic.Pointer[engine.Model] // nil until the server has told
 }
 
-// New asks the server which version of the model it has and for the vector of one short text, so that a wrong address, a
-// missing model or another dimension shows at start. It takes at most Timeout and the retries for each of the two questions.
-// The error has [engine.CodeUnavailable] when the server does not answer and [engine.CodeInvalid] when the configuration
-// does not fit what it has.
+// New asks nothing of the server yet: Connect does.
 func New(cfg Config, logger *slog.Logger) (*Embedder, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -50,40 +48,58 @@ func New(cfg Config, logger *slog.Logger) (*Embedder, error) {
 		client:    api.NewClient(base, &http.Client{Transport: bounded{transport}, Timeout: cfg.Timeout}),
 		transport: transport,
 		logger:    logger.With("component", "embed.ollama", "model", cfg.Model),
-		model:     engine.Model{Name: cfg.Model, Dimension: cfg.Dimension},
 	}
-	ctx := context.Background()
-	if e.model.Version, err = e.digest(ctx); err != nil {
-		e.Close()
-		return nil, err
-	}
-	vectors, err := e.embedBatch(ctx, []string{probe})
-	if err != nil {
-		e.Close()
-		return nil, err
-	}
-	e.model.Dimension = len(vectors[0])
 	return e, nil
+}
+
+// Connect asks the server which version of the model it has and for the vector of one short text, so that a wrong address, a
+// missing model or another dimension shows. It takes at most Timeout and the retries for each of the two questions, and does
+// nothing once it has succeeded. The error has [engine.CodeUnavailable] when the server does not answer and
+// [engine.CodeInvalid] when the configuration does not fit what it has; when ctx has ended it wraps ctx's.
+func (e *Embedder) Connect(ctx context.Context) error {
+	if e.model.Load() != nil {
+		return nil
+	}
+	version, err := e.digest(ctx)
+	if err != nil {
+		return err
+	}
+	vectors, err := e.embedBatch(ctx, []string{probe}, e.cfg.Dimension)
+	if err != nil {
+		return err
+	}
+	e.model.Store(&engine.Model{Name: e.cfg.Model, Version: version, Dimension: len(vectors[0])})
+	return nil
 }
 
 // Close drops idle connections; calls that are under way end as they would.
 func (e *Embedder) Close() { e.transport.CloseIdleConnections() }
 
-// Model names the model; its version is the start of the digest that `ollama list` shows.
-func (e *Embedder) Model() engine.Model { return e.model }
+// Model names the model; its version is the start of the digest that `ollama list` shows. Before Connect, or an Embed, has
+// succeeded it has no version, and the dimension that the configuration expects.
+func (e *Embedder) Model() engine.Model {
+	if m := e.model.Load(); m != nil {
+		return *m
+	}
+	return engine.Model{Name: e.cfg.Model, Dimension: e.cfg.Dimension}
+}
 
-// Embed returns one vector of unit length a text, in order. A text of nothing but white space is not sent and has the zero
-// vector. An error names the model, the server and what to do; when ctx has ended it wraps ctx's.
+// Embed returns one vector of unit length a text, in order, and connects first when that was not done. A text of nothing but
+// white space is not sent and has the zero vector. An error names the model, the server and what to do; when ctx has ended it wraps ctx's.
 func (e *Embedder) Embed(ctx context.Context, texts []string) ([][]float32, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	if err := e.Connect(ctx); err != nil {
+		return nil, err
+	}
+	dimension := e.Model().Dimension
 	out := make([][]float32, len(texts))
 	var inputs []string
 	var places []int // of inputs in out
 	for i, text := range texts {
 		if strings.TrimSpace(text) == "" {
-			out[i] = make([]float32, e.model.Dimension)
+			out[i] = make([]float32, dimension)
 			continue
 		}
 		inputs = append(inputs, text)
@@ -91,7 +107,7 @@ func (e *Embedder) Embed(ctx context.Context, texts []string) ([][]float32, erro
 	}
 	for start := 0; start < len(inputs); start += e.cfg.BatchSize {
 		end := min(start+e.cfg.BatchSize, len(inputs))
-		vectors, err := e.embedBatch(ctx, inputs[start:end])
+		vectors, err := e.embedBatch(ctx, inputs[start:end], dimension)
 		if err != nil {
 			return nil, err
 		}
@@ -102,8 +118,8 @@ func (e *Embedder) Embed(ctx context.Context, texts []string) ([][]float32, erro
 	return out, nil
 }
 
-// embedBatch sends one request and makes unit vectors of the answer.
-func (e *Embedder) embedBatch(ctx context.Context, texts []string) ([][]float32, error) {
+// embedBatch sends one request and makes unit vectors of the answer, which must have the dimension wanted; 0 takes any.
+func (e *Embedder) embedBatch(ctx context.Context, texts []string, want int) ([][]float32, error) {
 	answer, err := retry(ctx, e, "embed", func() (*api.EmbedResponse, error) {
 		return e.client.Embed(ctx, &api.EmbedRequest{Model: e.cfg.Model, Input: texts})
 	})
@@ -114,7 +130,7 @@ func (e *Embedder) embedBatch(ctx context.Context, texts []string) ([][]float32,
 		return nil, e.fail(engine.CodeInternal, "embed", fmt.Errorf("%d vectors came back for %d texts", len(answer.Embeddings), len(texts)))
 	}
 	for i, vector := range answer.Embeddings {
-		if want := e.model.Dimension; want != 0 && len(vector) != want || len(vector) == 0 {
+		if want != 0 && len(vector) != want || len(vector) == 0 {
 			return nil, e.fail(engine.CodeInvalid, "embed", fmt.Errorf(
 				"vectors have dimension %d, want %d: set dimension to 0 or restart after a change of the model", len(vector), want))
 		}

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -87,6 +88,7 @@ func newEmbedder(t *testing.T, s http.Handler, change func(*Config)) *Embedder {
 	e, err := New(cfg, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	t.Cleanup(e.Close)
+	require.NoError(t, e.Connect(t.Context()))
 	return e
 }
 
@@ -209,7 +211,7 @@ func hang(_ http.ResponseWriter, r *http.Request, _ int) bool {
 func TestSlowServerMeetsTheTimeout(t *testing.T) {
 	s := &server{embed: hang}
 	e := newEmbedder(t, s, func(c *Config) {
-		c.Timeout = time.Second // long enough for the questions of New on a busy machine
+		c.Timeout = time.Second // long enough for the questions of Connect on a busy machine
 		c.MaxRetries = 1
 	})
 	_, err := e.Embed(t.Context(), []string{"a"})
@@ -235,27 +237,60 @@ func TestContextEndsACall(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
-func TestNewChecksTheServer(t *testing.T) {
+// connect makes an embedder and connects it.
+func connect(t *testing.T, cfg Config) error {
+	t.Helper()
+	e, err := New(cfg, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	defer e.Close()
+	return e.Connect(t.Context())
+}
+
+func TestConnectChecksTheServer(t *testing.T) {
 	host := httptest.NewServer(&server{})
 	defer host.Close()
-	logger := slog.New(slog.DiscardHandler)
 
 	missing := testConfig(host.URL)
 	missing.Model = "nomic-embed-text"
-	_, err := New(missing, logger)
+	err := connect(t, missing)
 	require.ErrorContains(t, err, "ollama pull nomic-embed-text")
 	require.Equal(t, engine.CodeInvalid, engine.ErrorCode(err))
 
 	wrong := testConfig(host.URL)
 	wrong.Dimension = 384
-	_, err = New(wrong, logger)
+	err = connect(t, wrong)
 	require.ErrorContains(t, err, "dimension 3, want 384")
+	require.Equal(t, engine.CodeInvalid, engine.ErrorCode(err))
 
 	gone := httptest.NewServer(nil)
 	gone.Close()
-	_, err = New(testConfig(gone.URL), logger)
+	err = connect(t, testConfig(gone.URL))
 	require.ErrorContains(t, err, "ollama serve")
 	require.Equal(t, engine.CodeUnavailable, engine.ErrorCode(err))
+}
+
+func TestServerMayComeUpLater(t *testing.T) {
+	var up atomic.Bool
+	inner := &server{}
+	host := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !up.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		inner.ServeHTTP(w, r)
+	}))
+	defer host.Close()
+	e, err := New(testConfig(host.URL), slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	defer e.Close()
+	_, err = e.Embed(t.Context(), []string{"a"})
+	require.Equal(t, engine.CodeUnavailable, engine.ErrorCode(err))
+	require.Equal(t, engine.Model{Name: "all-minilm"}, e.Model(), "its name is known already")
+	up.Store(true)
+	vectors, err := e.Embed(t.Context(), []string{"a"})
+	require.NoError(t, err)
+	require.Len(t, vectors[0], 3)
+	require.Equal(t, engine.Model{Name: "all-minilm", Version: "1b226e2802db", Dimension: 3}, e.Model())
 }
 
 func TestValidate(t *testing.T) {
@@ -292,6 +327,7 @@ func TestRealServer(t *testing.T) {
 	e, err := New(cfg, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	defer e.Close()
+	require.NoError(t, e.Connect(t.Context()))
 	require.Equal(t, 384, e.Model().Dimension)
 	require.Len(t, e.Model().Version, 12)
 	vectors, err := e.Embed(t.Context(), []string{
@@ -303,8 +339,7 @@ func TestRealServer(t *testing.T) {
 	require.Equal(t, make([]float32, 384), vectors[1])
 
 	cfg.Model = "no-such-model"
-	_, err = New(cfg, slog.New(slog.DiscardHandler))
-	require.ErrorContains(t, err, "ollama pull no-such-model")
+	require.ErrorContains(t, connect(t, cfg), "ollama pull no-such-model")
 }
 
 func dot(a, b []float32) float64 {

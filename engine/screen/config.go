@@ -76,5 +76,8 @@ func (c Config) Validate() error {
 			return fmt.Errorf("screen: %s must be at least %v, is %v", p.name, p.least, p.value)
 		}
 	}
+	if c.Window%time.Second != 0 || (24*time.Hour)%c.Window != 0 {
+		return fmt.Errorf("screen: window must be whole seconds that divide a day, is %s", c.Window)
+	}
 	return nil
 }

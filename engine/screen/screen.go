@@ -103,7 +103,7 @@ func (s *Screen) Observe(spans []engine.Span) {
 			x.provider = span.Provider
 		}
 		x.add(w, span, !s.passedOn.has(span.TraceID, span.SpanID))
-		x.versions.add(span)
+		x.versions.add(span, s.cfg.Window)
 		v, ok := s.services.Get(span.Service)
 		if !ok {
 			v = newService(s.cfg)
@@ -153,33 +153,44 @@ func (s *Screen) Advance(watermark time.Time) []engine.Finding {
 		return nil
 	}
 	s.closedUntil = until
-	var out []engine.Finding
-	type result struct {
-		x       *series
-		w       *window
-		strange bool
+	type ended struct {
+		x *series
+		w *window
 	}
-	var results []result
-	moments := make(map[time.Time][]*series) // with a window that ended at the same time
+	var all []ended
 	for _, x := range s.series.Values() {
 		for _, w := range x.timeline.due(until, s.cfg.Window) {
-			found := s.closeWindow(x, w)
-			calm := !slices.ContainsFunc(found, strange)
-			results = append(results, result{x, w, !calm})
-			out = append(out, found...)
-			moments[w.Start] = append(moments[w.Start], x)
+			all = append(all, ended{x, w})
 		}
 	}
-	for i := range out {
-		if f := &out[i]; f.Type == engine.ErrorRate && strange(*f) {
-			if x, ok := s.series.Peek(f.Series); ok {
-				s.blame(f, x, moments[f.At.Add(-s.cfg.Window)])
+	slices.SortStableFunc(all, func(a, b ended) int { return a.w.Start.Compare(b.w.Start) })
+	var out []engine.Finding
+	// One moment after the other, so that what is found does not depend on how many windows end at once.
+	for len(all) > 0 {
+		n := 1
+		for n < len(all) && all[n].w.Start.Equal(all[0].w.Start) {
+			n++
+		}
+		moment := make([]*series, n)
+		calm := make([]bool, n)
+		first := len(out)
+		for i, e := range all[:n] {
+			found := s.closeWindow(e.x, e.w)
+			moment[i], calm[i] = e.x, !slices.ContainsFunc(found, strange)
+			out = append(out, found...)
+		}
+		for i := range out[first:] {
+			if f := &out[first+i]; f.Type == engine.ErrorRate && strange(*f) {
+				if x, ok := s.series.Peek(f.Series); ok {
+					s.blame(f, x, moment)
+				}
 			}
 		}
-	}
-	// Learning comes after every judgement of the moment, so that the order of series does not matter.
-	for _, r := range results {
-		s.learn(r.x, r.w, r.strange)
+		// Learning comes after every judgement of the moment, so that the order of series does not matter.
+		for i, e := range all[:n] {
+			s.learn(e.x, e.w, !calm[i])
+		}
+		all = all[n:]
 	}
 	for _, name := range s.services.Keys() {
 		v, _ := s.services.Peek(name)
@@ -213,7 +224,7 @@ func (s *Screen) calibrate(f engine.Finding) engine.Finding {
 	}
 	raw := f.P
 	f.P = i.Correct(raw)
-	if !strange(f) {
+	if raw >= notLearnt {
 		i.Add(f.At, raw)
 	}
 	return f
@@ -235,12 +246,16 @@ func (s *Screen) closeService(name string, v *service, until time.Time) []engine
 			delete(v.Open, n)
 		}
 	}
-	// A window without any span is a window with no requests. Long silence is told once, not for every window of it.
+	if len(due) > 0 {
+		v.silent = 0
+	}
+	// A window without any span is a window with no requests. After a while of silence no more is told of it.
 	const mostSilent = 12
 	if !v.Last.IsZero() {
-		for n, start := 0, v.Last; n < mostSilent && start.Before(until); n, start = n+1, start.Add(s.cfg.Window) {
+		for start := v.Last; v.silent < mostSilent && start.Before(until); start = start.Add(s.cfg.Window) {
 			if !slices.ContainsFunc(due, func(w *serviceWindow) bool { return w.Start.Equal(start) }) {
 				due = append(due, &serviceWindow{Start: start})
+				v.silent++
 			}
 		}
 	}
@@ -251,7 +266,7 @@ func (s *Screen) closeService(name string, v *service, until time.Time) []engine
 			out = append(out, s.calibrate(f))
 		}
 	}
-	if len(due) > 0 {
+	if !v.Last.IsZero() || len(due) > 0 {
 		v.Last = until
 	}
 	return out
@@ -273,6 +288,19 @@ func (s *Screen) Score(t *engine.Trace) []engine.Finding {
 	return out
 }
 
+// Learning implements engine.LearningReporter.
+func (s *Screen) Learning() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, x := range s.series.Values() {
+		if x.base.Latency.Learning() {
+			n++
+		}
+	}
+	return n
+}
+
 // States implements engine.LearningReporter, a line a series, the busiest first.
 func (s *Screen) States() []engine.LearningState {
 	s.mu.Lock()
@@ -289,7 +317,10 @@ func (s *Screen) States() []engine.LearningState {
 		out = append(out, st)
 	}
 	slices.SortFunc(out, func(a, b engine.LearningState) int {
-		return cmp.Or(cmp.Compare(b.Seen, a.Seen), cmp.Compare(a.Series.String(), b.Series.String()))
+		if c := cmp.Compare(b.Seen, a.Seen); c != 0 {
+			return c
+		}
+		return cmp.Compare(a.Series.String(), b.Series.String())
 	})
 	return out
 }

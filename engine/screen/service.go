@@ -21,6 +21,7 @@ type service struct {
 	Active   *statistical.HeavyHitters // windows in which a user was active
 	Open     map[int64]*serviceWindow
 	Last     time.Time // end of the latest closed window
+	silent   int       // windows without a request since the last one with
 	Busy     time.Time // since when the traffic is strange; zero when calm
 	Dear     time.Time // since when the cost is
 }
@@ -33,7 +34,6 @@ type serviceWindow struct {
 	Traces   []engine.TraceID
 	Costs    amounts
 	Users    map[engine.Subject]*spending
-	Others   int // spans of users beyond the bound
 }
 
 type spending struct {
@@ -88,7 +88,6 @@ func (w *serviceWindow) add(s *engine.Span, maxUsers int) {
 	u, ok := w.Users[who]
 	if !ok {
 		if len(w.Users) >= maxUsers {
-			w.Others++
 			return
 		}
 		u = &spending{ByTrace: make(amounts)}

@@ -18,7 +18,7 @@ type versions struct {
 	Seen       int                    // spans of the challenger
 	Fresh      int                    // of them, since the last comparison
 	Traces     []engine.TraceID
-	LastOld    time.Time // when Current was last seen
+	LastSeen   time.Time // when Challenger was
 }
 
 const (
@@ -43,7 +43,7 @@ func versionOf(s *engine.Span) engine.Subject {
 	return engine.Subject{}
 }
 
-func (v *versions) add(s *engine.Span) {
+func (v *versions) add(s *engine.Span, window time.Duration) {
 	version := versionOf(s)
 	if version.Value == "" || s.Failed {
 		return
@@ -52,7 +52,6 @@ func (v *versions) add(s *engine.Span) {
 	seconds := s.Duration().Seconds()
 	switch name {
 	case v.Current:
-		v.LastOld = s.End
 		if len(v.Recent) < recentKept {
 			v.Recent = append(v.Recent, seconds)
 		} else {
@@ -65,6 +64,7 @@ func (v *versions) add(s *engine.Span) {
 	case v.Challenger:
 		v.Seen++
 		v.Fresh++
+		v.LastSeen = s.End
 		v.test.AddB(seconds)
 		if len(v.Traces) >= maxTraces {
 			v.Traces = v.Traces[1:]
@@ -73,10 +73,13 @@ func (v *versions) add(s *engine.Span) {
 		return
 	}
 	if v.Current == "" {
-		v.Current, v.LastOld = name, s.End
+		v.Current = name
 		return
 	}
-	// A third version: the newest is the one to watch.
+	// Of several beside the current one, the first is watched as long as it is served.
+	if v.Challenger != "" && s.End.Sub(v.LastSeen) < window {
+		return
+	}
 	v.Challenger, v.Seen, v.Fresh, v.Traces = name, 0, 0, nil
 	v.test = newComparison()
 	for _, x := range v.Recent {

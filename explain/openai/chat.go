@@ -80,7 +80,7 @@ func (c *Chat) Complete(ctx context.Context, r explain.Request) (explain.Reply, 
 	if c.official {
 		question.MaxCompletionTokens = r.MaxTokens
 	} else {
-		question.MaxTokens = r.MaxTokens //nolint:staticcheck // other servers know only the older name
+		question.MaxTokens = r.MaxTokens                   //nolint:staticcheck // other servers know only the older name
 		question.Temperature = math.SmallestNonzeroFloat32 // 0 would be left out, and mean the server's default
 	}
 	answer, err := c.client.CreateChatCompletion(ctx, question)

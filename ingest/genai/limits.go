@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/llm-sentinel/llm-sentinel/engine"
@@ -74,4 +75,19 @@ func (d *draft) clean(s string, limit int) string {
 }
 
 func (d *draft) cleanText(s string) string { return d.clean(s, d.limits.MaxTextBytes) }
-func (d *draft) cleanName(s string) string { return d.clean(s, d.limits.MaxNameBytes) }
+func (d *draft) cleanName(s string) string {
+	s = d.clean(s, d.limits.MaxNameBytes)
+	if strings.IndexFunc(s, unprintable) < 0 {
+		return s
+	}
+	d.stats.Repaired++
+	return strings.Map(func(r rune) rune {
+		if unprintable(r) {
+			return -1
+		}
+		return r
+	}, s)
+}
+
+// unprintable are characters that no name needs and that a terminal would obey.
+func unprintable(r rune) bool { return unicode.In(r, unicode.Cc, unicode.Cf) }

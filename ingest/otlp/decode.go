@@ -100,14 +100,14 @@ func unmarshal(enc encoding, body []byte, into exportRequest) error {
 	return nil
 }
 
-// DecodeTraces decodes the body of an OTLP/HTTP request for traces of at most [DefaultMaxBodyBytes] after decompression.
-// Errors carry CodeInvalid or CodeTooLarge.
-func DecodeTraces(contentType, contentEncoding string, body []byte) (ptrace.Traces, error) {
+// DecodeTraces decodes the body of an OTLP/HTTP request for traces of at most limit bytes, before and after
+// decompression. Errors carry CodeInvalid or CodeTooLarge.
+func DecodeTraces(contentType, contentEncoding string, body []byte, limit int) (ptrace.Traces, error) {
 	enc, err := encodingOf(contentType)
 	if err != nil {
 		return ptrace.Traces{}, err
 	}
-	if body, err = inflate(contentEncoding, body, DefaultMaxBodyBytes); err != nil {
+	if body, err = inflate(contentEncoding, body, limit); err != nil {
 		return ptrace.Traces{}, err
 	}
 	req := ptraceotlp.NewExportRequest()

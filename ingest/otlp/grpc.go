@@ -17,6 +17,7 @@ import (
 	_ "google.golang.org/grpc/encoding/gzip" // clients compress with it
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
 
 	"github.com/llm-sentinel/llm-sentinel/engine"
 )
@@ -86,11 +87,19 @@ func (r *Receiver) serveGRPC(ctx context.Context, group *errgroup.Group, l net.L
 	})
 }
 
+// remoteOf is the address of a gRPC client, "" when the transport does not tell.
+func remoteOf(ctx context.Context) string {
+	if p, ok := peer.FromContext(ctx); ok {
+		return p.Addr.String()
+	}
+	return ""
+}
+
 // intercept checks the key, takes a slot, and turns errors into statuses.
 func (r *Receiver) intercept(ctx context.Context, req any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
 	resp, err := func() (any, error) {
 		if r.authorize != nil {
-			if err := r.authorize(ctx, keyOfMetadata(ctx)); err != nil {
+			if err := r.authorize(ctx, remoteOf(ctx), keyOfMetadata(ctx)); err != nil {
 				return nil, err
 			}
 		}

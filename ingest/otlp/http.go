@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"time"
 
 	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
 	"go.opentelemetry.io/collector/pdata/pmetric/pmetricotlp"
@@ -71,15 +73,23 @@ func (r *Receiver) handle(signal string, run export) http.Handler {
 
 func (r *Receiver) answer(w http.ResponseWriter, req *http.Request, enc encoding, run export) ([]byte, error) {
 	if r.authorize != nil {
-		if err := r.authorize(req.Context(), keyOf(req.Header.Get)); err != nil {
+		if err := r.authorize(req.Context(), req.RemoteAddr, keyOf(req.Header.Get)); err != nil {
 			return nil, err
 		}
+	}
+	// A slot is for work: a client that sends slowly, or not at all, holds none, and is cut off.
+	if err := http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return nil, fmt.Errorf("otlp: read deadline: %w", err)
+	}
+	raw, err := r.readBody(w, req)
+	if err != nil {
+		return nil, err
 	}
 	if err := r.admit(); err != nil {
 		return nil, err
 	}
 	defer r.release()
-	body, err := r.readBody(w, req)
+	body, err := inflate(req.Header.Get("Content-Encoding"), raw, r.cfg.MaxBodyBytes)
 	if err != nil {
 		return nil, err
 	}
@@ -105,5 +115,8 @@ func (r *Receiver) readBody(w http.ResponseWriter, req *http.Request) ([]byte, e
 	case err != nil:
 		return nil, engine.Errorf(engine.CodeInvalid, "read body: %w", err)
 	}
-	return inflate(req.Header.Get("Content-Encoding"), raw.Bytes(), r.cfg.MaxBodyBytes)
+	return raw.Bytes(), nil
 }
+
+// bodyTimeout is how long the body of a request may take to arrive.
+const bodyTimeout = 10 * time.Second

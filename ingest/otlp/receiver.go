@@ -21,9 +21,10 @@ import (
 	"github.com/llm-sentinel/llm-sentinel/ingest/genai"
 )
 
-// Authorize decides whether the bearer of an API key may send telemetry; key is "" when the request has none. The error's code
-// is told to the client: CodeUnauthorized for a key that does not fit, CodeUnavailable when keys cannot be looked up.
-type Authorize func(ctx context.Context, key string) error
+// Authorize decides whether the bearer of an API key may send telemetry from an address (host:port); key is "" when the request has
+// none. The error's code is told to the client: CodeUnauthorized for a key that does not fit, CodeFull after too many of those,
+// CodeUnavailable when keys cannot be looked up.
+type Authorize func(ctx context.Context, remote, key string) error
 
 // Receiver is the OTLP server, an [engine.Source].
 type Receiver struct {
@@ -128,7 +129,7 @@ func addrString(a net.Addr) string {
 // serveHTTP serves l until ctx ends.
 func (r *Receiver) serveHTTP(ctx context.Context, group *errgroup.Group, l net.Listener, next engine.Sink) {
 	server := &http.Server{
-		Handler:           r.Handler(next),
+		Handler:           http.NewCrossOriginProtection().Handler(r.Handler(next)), // no page in a browser is a source
 		TLSConfig:         r.tls,
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       time.Minute,

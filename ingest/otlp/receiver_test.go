@@ -411,7 +411,8 @@ func TestGRPC(t *testing.T) {
 }
 
 func TestKeysAreAskedForOnBothProtocols(t *testing.T) {
-	r, _ := newReceiver(t, setup{authorize: func(_ context.Context, key string) error {
+	r, _ := newReceiver(t, setup{authorize: func(_ context.Context, remote, key string) error {
+		require.NotEmpty(t, remote)
 		if key != "secret" {
 			return engine.Errorf(engine.CodeUnauthorized, "an API key with the scope ingest is needed")
 		}
@@ -540,15 +541,18 @@ func selfSigned(t *testing.T) (certFile, keyFile string) {
 
 func TestDecodeTraces(t *testing.T) {
 	body := marshal(t, encodingJSON, ptraceotlp.NewExportRequestFromTraces(traces(3)))
-	td, err := DecodeTraces("application/json", "gzip", zipped(t, body))
+	limit := len(body)
+	td, err := DecodeTraces("application/json", "gzip", zipped(t, body), limit)
 	require.NoError(t, err)
 	require.Equal(t, 3, td.SpanCount())
 	for _, c := range []struct{ contentType, encoding string }{{"text/csv", ""}, {"application/json", "gzip"}, {"application/x-protobuf", ""}} {
-		_, err = DecodeTraces(c.contentType, c.encoding, body)
+		_, err = DecodeTraces(c.contentType, c.encoding, body, limit)
 		require.Equal(t, engine.CodeInvalid, engine.ErrorCode(err))
 	}
-	_, err = DecodeTraces("application/json", "gzip", zipped(t, make([]byte, DefaultMaxBodyBytes+1)))
-	require.Equal(t, engine.CodeTooLarge, engine.ErrorCode(err))
+	for encoding, sent := range map[string][]byte{"": body, "gzip": zipped(t, body)} {
+		_, err = DecodeTraces("application/json", encoding, sent, limit-1)
+		require.Equal(t, engine.CodeTooLarge, engine.ErrorCode(err), "encoding %q", encoding)
+	}
 }
 
 func TestConfigIsValidated(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 	"github.com/llm-sentinel/llm-sentinel/engine"
 )
 
-// DefaultMaxRequestBytes bounds one request of a file unless the configuration says otherwise.
+// DefaultMaxRequestBytes is a bound on one request of a file that is ample for what exporters write.
 const DefaultMaxRequestBytes = 64 << 20
 
 // Record is one request of a file. The signal that it was not is empty.
@@ -152,6 +152,9 @@ func (r *Reader) framedProto() (Record, error) {
 	}
 	r.line++
 	size := int64(binary.BigEndian.Uint32(head[:]))
+	if size == 0 {
+		return Record{}, fmt.Errorf("replay: read %s: request %d is empty: this is no OTLP file", r.name, r.line)
+	}
 	if size > int64(r.limit) {
 		if err := r.copy(io.Discard, size); err != nil {
 			return Record{}, err

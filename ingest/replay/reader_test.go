@@ -3,12 +3,10 @@ package replay
 import (
 	"bytes"
 	"compress/gzip"
-	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,7 +20,6 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/llm-sentinel/llm-sentinel/engine"
-	"github.com/llm-sentinel/llm-sentinel/ingest/genai"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -222,74 +219,6 @@ func TestLineOfARecord(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, line, rec.Line)
 	}
-}
-
-// sinkFunc is a sink made of a function.
-type sinkFunc func(engine.Batch) error
-
-func (f sinkFunc) Consume(_ context.Context, b engine.Batch) error { return f(b) }
-
-func newSource(t *testing.T, cfg Config) *Source {
-	t.Helper()
-	mapper, err := genai.New(genai.DefaultLimits())
-	require.NoError(t, err)
-	s, err := New(cfg, mapper, slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	return s
-}
-
-func TestSourceReplaysFilesAndWaitsWhileTheEngineIsFull(t *testing.T) {
-	dir := t.TempDir()
-	cfg := DefaultConfig()
-	for name, body := range map[string][]byte{"1.jsonl": join(jsonTraces(t, "a"), []byte("bad"), jsonLogs(t)), "2.pb.gz": zipped(t, protoTraces(t, "b"))} {
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name), body, 0o600))
-	}
-	cfg.Files = []string{filepath.Join(dir, "1.jsonl"), filepath.Join(dir, "2.pb.gz")}
-	var got []string
-	refusals := 3
-	sink := sinkFunc(func(b engine.Batch) error {
-		if refusals > 0 {
-			refusals--
-			return &engine.Error{Code: engine.CodeFull, RetryAfter: time.Nanosecond}
-		}
-		for _, s := range b.Spans {
-			got = append(got, s.Name)
-		}
-		for _, c := range b.Contents {
-			got = append(got, c.Input[0].Text())
-		}
-		return nil
-	})
-	require.NoError(t, newSource(t, cfg).Run(t.Context(), sink))
-	require.Equal(t, []string{"a", "hi", "b"}, got)
-
-	cfg.Strict = true
-	require.ErrorContains(t, newSource(t, cfg).Run(t.Context(), sink), "1.jsonl:2: malformed JSON")
-
-	cfg.Files = []string{filepath.Join(dir, "missing")}
-	require.ErrorIs(t, newSource(t, cfg).Run(t.Context(), sink), os.ErrNotExist)
-}
-
-func TestSourceStopsWithItsContext(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "f")
-	require.NoError(t, os.WriteFile(file, jsonTraces(t, "a"), 0o600))
-	cfg := DefaultConfig()
-	cfg.Files = []string{file}
-	ctx, cancel := context.WithCancel(t.Context())
-	err := newSource(t, cfg).Run(ctx, sinkFunc(func(engine.Batch) error {
-		cancel()
-		return &engine.Error{Code: engine.CodeFull, RetryAfter: time.Hour}
-	}))
-	require.NoError(t, err)
-}
-
-func TestSourceFailsWhenTheEngineDoes(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "f")
-	require.NoError(t, os.WriteFile(file, jsonTraces(t, "a"), 0o600))
-	cfg := DefaultConfig()
-	cfg.Files = []string{file}
-	err := newSource(t, cfg).Run(t.Context(), sinkFunc(func(engine.Batch) error { return errors.New("disk full") }))
-	require.ErrorContains(t, err, "f:1: disk full")
 }
 
 func FuzzReplay(f *testing.F) {

@@ -90,9 +90,10 @@ func TestChunks(t *testing.T) {
 
 // hashing is an embedder that turns each text into a direction of its own, and counts what it was asked.
 type hashing struct {
-	version  string
-	embedded int
-	fail     error
+	version   string
+	embedded  int
+	fail      error
+	failAfter int // texts that it embeds before it fails
 }
 
 func (h *hashing) Model() engine.Model {
@@ -100,7 +101,7 @@ func (h *hashing) Model() engine.Model {
 }
 
 func (h *hashing) Embed(_ context.Context, texts []string) ([][]float32, error) {
-	if h.fail != nil {
+	if h.fail != nil && h.embedded >= h.failAfter {
 		return nil, h.fail
 	}
 	h.embedded += len(texts)
@@ -191,4 +192,18 @@ func TestRememberTellsWhyItFailed(t *testing.T) {
 	_, err := Remember(t.Context(), shelf{}, &hashing{fail: down})
 	require.ErrorIs(t, err, down)
 	require.Equal(t, engine.CodeUnavailable, engine.ErrorCode(err))
+}
+
+// A slow embedder that is cut off again and again gets through all the same.
+func TestRememberGoesOnWhereItStopped(t *testing.T) {
+	whole, err := Remember(t.Context(), shelf{}, &hashing{version: "1"})
+	require.NoError(t, err)
+	memory := shelf{}
+	slow := &hashing{version: "1", fail: context.DeadlineExceeded, failAfter: 3 * batchSize}
+	first, err := Remember(t.Context(), memory, slow)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.GreaterOrEqual(t, first, 3*batchSize-1)
+	rest, err := Remember(t.Context(), memory, &hashing{version: "1"})
+	require.NoError(t, err)
+	require.Equal(t, whole, first+rest)
 }

@@ -3,6 +3,7 @@ package attack
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,13 +14,16 @@ import (
 // vector of a long text is blind to them.
 const chunkWords = 60
 
+// batchSize is how many chunks are embedded at a time. What a slow embedder got done before ctx ended is kept.
+const batchSize = 32
+
 // written stands for the time of the seed texts, the same at each start so that a memory that evicts its oldest memos keeps
 // a stable order.
 var written = time.Date(2025, time.January, 1, 0, 0, 0, 0, time.UTC)
 
 // Remember puts the seed texts, chunk by chunk, into the attack collections of the embedder's model and says how many chunks
-// were new or had changed. Only those are embedded: a second call does nothing. A chunk in which the embedder finds no usable
-// token is left out.
+// were new or had changed. Only those are embedded: a second call does nothing, and one after a failure goes on where that
+// stopped. A chunk in which the embedder finds no usable token is left out.
 func Remember(ctx context.Context, memory engine.Memory, embedder engine.Embedder) (int, error) {
 	texts, err := Seed()
 	if err != nil {
@@ -29,10 +33,10 @@ func Remember(ctx context.Context, memory engine.Memory, embedder engine.Embedde
 	for _, kind := range []engine.TextKind{engine.TextUserPrompt, engine.TextDocument} {
 		collection := engine.Collection{Purpose: engine.PurposeAttack, Kind: kind, Model: embedder.Model()}
 		n, err := remember(ctx, memory, embedder, memos(texts, collection))
+		total += n
 		if err != nil {
 			return total, fmt.Errorf("attack: remember %s texts: %w", kind, err)
 		}
-		total += n
 	}
 	return total, nil
 }
@@ -55,25 +59,32 @@ func memos(texts []Text, collection engine.Collection) []engine.Memo {
 
 func remember(ctx context.Context, memory engine.Memory, embedder engine.Embedder, items []engine.Memo) (int, error) {
 	items, err := missing(ctx, memory, items)
-	if err != nil || len(items) == 0 {
-		return 0, err
-	}
-	texts := make([]string, len(items))
-	for i, item := range items {
-		texts[i] = item.Text
-	}
-	vectors, err := embedder.Embed(ctx, texts)
 	if err != nil {
 		return 0, err
 	}
-	usable := items[:0]
-	for i, item := range items {
-		item.Vector = vectors[i]
-		if !zero(item.Vector) {
-			usable = append(usable, item)
+	total := 0
+	for batch := range slices.Chunk(items, batchSize) {
+		texts := make([]string, len(batch))
+		for i, item := range batch {
+			texts[i] = item.Text
 		}
+		vectors, err := embedder.Embed(ctx, texts)
+		if err != nil {
+			return total, err
+		}
+		usable := make([]engine.Memo, 0, len(batch))
+		for i, item := range batch {
+			item.Vector = vectors[i]
+			if !zero(item.Vector) {
+				usable = append(usable, item)
+			}
+		}
+		if err := memory.Remember(ctx, usable); err != nil {
+			return total, err
+		}
+		total += len(usable)
 	}
-	return len(usable), memory.Remember(ctx, usable)
+	return total, nil
 }
 
 // missing drops the items that the memory holds already with the same text. It asks for their ids with any vector, since

@@ -78,6 +78,8 @@ func (f *file) prepare(ctx context.Context) error {
 	return rows.Err()
 }
 
+// migrate brings the schema up to date. store/sqlite has its like: files of two rooms, which do not import each other, and which
+// may go different ways.
 func (f *file) migrate(ctx context.Context) error {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {

@@ -30,8 +30,9 @@ func validateKey(k engine.APIKey) error {
 	if len(k.Hash) != sha256.Size {
 		return engine.Errorf(engine.CodeInvalid, "key %s: hash of %d bytes, want %d", k.ID, len(k.Hash), sha256.Size)
 	}
-	if k.Scope != "ingest" && k.Scope != "read" && k.Scope != "admin" {
-		return engine.Errorf(engine.CodeInvalid, "key %s: scope %.64q: want ingest, read or admin", k.ID, k.Scope)
+	if !engine.KnownScope(k.Scope) {
+		return engine.Errorf(engine.CodeInvalid, "key %s: scope %.64q: want %s, %s or %s",
+			k.ID, k.Scope, engine.ScopeIngest, engine.ScopeRead, engine.ScopeAdmin)
 	}
 	return nil
 }

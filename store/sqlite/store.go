@@ -86,6 +86,8 @@ func dsn(cfg Config, pragmas ...string) string {
 	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: filepath.ToSlash(cfg.Path)}).EscapedPath(), RawQuery: q.Encode()}).String()
 }
 
+// migrate brings the schema up to date. retrieval/embedded has its like: files of two rooms, which do not import each other, and
+// which may go different ways.
 func (s *Store) migrate(ctx context.Context) error {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
@@ -142,7 +144,7 @@ func storeError(err error, format string, args ...any) error {
 	case errors.As(err, &coded):
 		code = coded.Code
 	case errors.Is(err, sql.ErrNoRows):
-		code = engine.CodeNotFound
+		return &engine.Error{Code: engine.CodeNotFound, Message: "no " + fmt.Sprintf(format, args...), Err: err}
 	case errors.As(err, &driver):
 		code = driverCode(driver)
 	}

@@ -64,7 +64,7 @@ func survivesReopen(t *testing.T, s Store, reopen func(*testing.T, Store) Store)
 	a, in, f, d := anomalyAt("a-1", noon), incidentAt("i-1", noon), feedbackAt("f-1", noon), deferred(1)
 	m := engine.ChangeMarker{ID: "c-1", At: noon, Kind: engine.MarkerDeployment, Service: "checkout"}
 	hash := sha256.Sum256([]byte("secret"))
-	k := engine.APIKey{ID: "k-1", Name: "n", Hash: hash[:], Scope: "admin", Created: noon}
+	k := engine.APIKey{ID: "k-1", Name: "n", Hash: hash[:], Scope: engine.ScopeAdmin, Created: noon}
 	record(t, s, []engine.Anomaly{a}, []engine.Incident{in})
 	require.NoError(t, s.AddFeedback(t.Context(), f))
 	require.NoError(t, s.AddMarkers(t.Context(), []engine.ChangeMarker{m}))

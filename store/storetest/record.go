@@ -105,8 +105,8 @@ func keys(t *testing.T, s Store) {
 		sum := sha256.Sum256([]byte(secret))
 		return sum[:]
 	}
-	first := engine.APIKey{ID: "k-1", Name: "collector", Hash: hash("one"), Scope: "ingest", Created: noon}
-	second := engine.APIKey{ID: "k-2", Name: "board", Hash: hash("two"), Scope: "read", Created: noon.Add(time.Minute)}
+	first := engine.APIKey{ID: "k-1", Name: "collector", Hash: hash("one"), Scope: engine.ScopeIngest, Created: noon}
+	second := engine.APIKey{ID: "k-2", Name: "board", Hash: hash("two"), Scope: engine.ScopeRead, Created: noon.Add(time.Minute)}
 	require.NoError(t, s.CreateKey(t.Context(), second))
 	require.NoError(t, s.CreateKey(t.Context(), first))
 
@@ -143,7 +143,7 @@ func keys(t *testing.T, s Store) {
 		"hash":  func(k *engine.APIKey) { k.Hash = []byte("short") },
 		"scope": func(k *engine.APIKey) { k.Scope = "root" },
 	} {
-		k := engine.APIKey{ID: "k-5", Hash: hash("five"), Scope: "admin", Created: noon}
+		k := engine.APIKey{ID: "k-5", Hash: hash("five"), Scope: engine.ScopeAdmin, Created: noon}
 		change(&k)
 		require.Equal(t, engine.CodeInvalid, engine.ErrorCode(s.CreateKey(t.Context(), k)), name)
 	}

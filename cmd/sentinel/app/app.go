@@ -81,12 +81,14 @@ func New(ctx context.Context, cfg Config, opt Options) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
-	authorize := func(ctx context.Context, bearer string) error { return auth.Authorize(ctx, bearer, api.ScopeIngest) }
+	authorize := func(ctx context.Context, remote, bearer string) error {
+		return auth.Authorize(api.WithRemote(ctx, remote), bearer, engine.ScopeIngest)
+	}
 	if a.receiver, err = otlp.New(cfg.OTLP, a.mapper, authorize, a.log, a.registry); err != nil {
 		return nil, err
 	}
 	a.server, err = api.New(cfg.API, api.Deps{
-		Scorer: a.pipeline, Sink: a.pipeline, Decoder: decoder{a.mapper, cfg.API.MaxBodyBytes}, Listing: a.store, Lifecycle: a.pipeline,
+		Scorer: a.pipeline, Sink: a.pipeline, Decoder: decoder{a.mapper, int(cfg.API.MaxBodyBytes)}, Listing: a.store, Lifecycle: a.pipeline,
 		Feedbacks: feedbacks{a.store}, Services: a.pipeline, Health: a, Keys: a.store, OTLP: a.receiver.Handler(a.pipeline),
 		Gatherer: a.registry, Registerer: a.registry,
 	}, a.log)
@@ -104,27 +106,29 @@ func (a *App) newPipeline(ctx context.Context, notify engine.Notifier) (*engine.
 		return nil, err
 	}
 	storeCfg := cfg.Store
-	storeCfg.Path = cfg.path(storeCfg.Path)
+	storeCfg.Path = cfg.Path(storeCfg.Path)
 	if a.store, err = sqlite.Open(ctx, storeCfg, a.log); err != nil {
 		return nil, err
 	}
 	a.closers = append(a.closers, a.store.Close)
 	memoryCfg := cfg.Memory
-	memoryCfg.Path = cfg.path(memoryCfg.Path)
+	memoryCfg.Path = cfg.Path(memoryCfg.Path)
 	memory, err := embedded.Open(ctx, memoryCfg, a.log)
 	if err != nil {
 		return nil, err
 	}
 	a.closers = append(a.closers, memory.Close)
-	lenses, err := a.lenses(memory)
+	a.registry.MustRegister(counter("sentinel_retrieval_evicted_total", "Vectors forgotten because their collection was full.",
+		func() uint64 {
+			var sum uint64
+			for _, s := range memory.Stats() {
+				sum += s.Evicted
+			}
+			return sum
+		}))
+	lenses, err := a.lenses(ctx, memory)
 	if err != nil {
 		return nil, err
-	}
-	for _, l := range lenses {
-		if _, err := attack.Remember(ctx, l.Memory, l.Embedder); err != nil {
-			// The other lens goes on; this one says what is wrong when it is used.
-			a.log.Warn("attack memory not filled", "model", l.Embedder.Model().Name, "error", err)
-		}
 	}
 	screener, err := screen.New(cfg.Screen, a.registry)
 	if err != nil {
@@ -166,10 +170,13 @@ func (a *App) newPipeline(ctx context.Context, notify engine.Notifier) (*engine.
 }
 
 // lenses pairs each embedder with the memory, the preferred one first. Collections keep the models apart.
-func (a *App) lenses(memory engine.Memory) ([]engine.Lens, error) {
+func (a *App) lenses(ctx context.Context, memory engine.Memory) ([]engine.Lens, error) {
 	static, err := builtin.New()
 	if err != nil {
 		return nil, err
+	}
+	if _, err := attack.Remember(ctx, memory, static); err != nil {
+		a.log.Warn("attack memory not filled", "model", static.Model().Name, "error", err) // the memory says so again when it is used
 	}
 	out := []engine.Lens{{Embedder: static, Memory: memory}}
 	if a.cfg.Embed.Provider != EmbedOllama {
@@ -184,7 +191,27 @@ func (a *App) lenses(memory engine.Memory) ([]engine.Lens, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append([]engine.Lens{{Embedder: cached, Memory: memory}}, out...), nil
+	a.registry.MustRegister(
+		counter("sentinel_embed_cache_hits_total", "Texts whose vector was remembered.", func() uint64 { return cached.Stats().Hits }),
+		counter("sentinel_embed_cache_misses_total", "Texts that the embedder was asked for.", func() uint64 { return cached.Stats().Misses }),
+	)
+	preferred := &served{Embedder: cached, connect: remote.Connect, memory: memory}
+	err = remote.Connect(ctx)
+	if err != nil && engine.ErrorCode(err) != engine.CodeUnavailable {
+		return nil, err // waiting does not mend what is configured wrongly
+	}
+	if err == nil {
+		err = preferred.prepare(ctx)
+	}
+	if err != nil {
+		a.log.Warn("embedder not ready, the built-in one stands in until it is", "model", remote.Model().Name, "error", err)
+	}
+	return append([]engine.Lens{{Embedder: preferred, Memory: memory}}, out...), nil
+}
+
+// counter exports what a part counts by itself.
+func counter(name, help string, value func() uint64) prometheus.Collector {
+	return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, func() float64 { return float64(value()) })
 }
 
 // newChat returns the language model that notes are written with, nil for none.
@@ -292,21 +319,16 @@ func (a *App) Idle() bool {
 	return true
 }
 
+// Waiting is how many traces wait for the semantic tier. Who plays old traffic fast keeps it small, or incidents are judged
+// without what that tier would have said.
+func (a *App) Waiting() int { return a.pipeline.Health().Queued["semantic_traces"] }
+
 // Health implements api.HealthReporter.
 func (a *App) Health() api.Health {
 	h := api.Health{Status: api.HealthOK, Uptime: time.Since(a.started), Version: a.version}
 	condition := a.pipeline.Health()
-	h.Shed = condition.Dropped
-	for _, d := range condition.Degraded {
-		h.Degraded = append(h.Degraded, api.Degradation{Part: d.Part, Since: d.Since, Reason: d.Reason})
-	}
-	for _, s := range a.pipeline.Services() {
-		for _, l := range s.Learning {
-			if l.Learning {
-				h.LearningSeries++
-			}
-		}
-	}
+	h.Shed, h.Degraded = condition.Dropped, condition.Degraded
+	h.LearningSeries = a.pipeline.Learning()
 	switch {
 	case !a.ready.Load():
 		h.Status = api.HealthStarting
@@ -327,12 +349,12 @@ func (f feedbacks) Feedback(ctx context.Context, cursor string, limit int) (engi
 // decoder lets the API read OTLP the way the receivers do.
 type decoder struct {
 	mapper *genai.Mapper
-	max    int64
+	limit  int // bytes of a request
 }
 
 // DecodeTraces implements api.Decoder.
 func (d decoder) DecodeTraces(contentType, contentEncoding string, body []byte) ([]engine.Span, []string, error) {
-	td, err := otlp.DecodeTraces(contentType, contentEncoding, body)
+	td, err := otlp.DecodeTraces(contentType, contentEncoding, body, d.limit)
 	if err != nil {
 		return nil, nil, err
 	}

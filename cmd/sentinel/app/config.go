@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -127,6 +128,15 @@ func Parse(data []byte, name string) (Config, error) {
 			return Config{}, fmt.Errorf("config: %s: %s", name, yaml.FormatError(err, false, true))
 		}
 	}
+	// What a file says of some anomaly types leaves the others as they are.
+	for t, points := range engine.DefaultSeverity().Base {
+		if _, said := c.Engine.Severity.Base[t]; !said {
+			if c.Engine.Severity.Base == nil {
+				c.Engine.Severity.Base = make(map[engine.AnomalyType]int)
+			}
+			c.Engine.Severity.Base[t] = points
+		}
+	}
 	if err := c.Validate(); err != nil {
 		return Config{}, fmt.Errorf("config: %s: %w", name, err)
 	}
@@ -152,6 +162,9 @@ func (c Config) Validate() error {
 	}
 	for _, s := range sections {
 		if err := s.validate(); err != nil {
+			if strings.HasPrefix(err.Error(), s.name+": ") {
+				return err // it says itself where it comes from
+			}
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
@@ -172,9 +185,9 @@ func (c Config) YAML() ([]byte, error) {
 	return yaml.MarshalWithOptions(c, yaml.IndentSequence(true))
 }
 
-// path resolves a path of the configuration against the data directory.
-func (c Config) path(p string) string {
-	if filepath.IsAbs(p) {
+// Path resolves a path of the configuration against the data directory. What names no file stays as it is.
+func (c Config) Path(p string) string {
+	if p == "" || p == ":memory:" || filepath.IsAbs(p) {
 		return p
 	}
 	return filepath.Join(c.DataDir, p)
