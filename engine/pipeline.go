@@ -180,6 +180,9 @@ func (p *Pipeline) Run(ctx context.Context) error {
 		return errors.New("engine: Run called twice")
 	}
 	if err := p.restore(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil // stopped before it had begun
+		}
 		return err
 	}
 	// Work outlives ctx by the drain: the stages stop one after the other as their input ends.
