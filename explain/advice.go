@@ -84,7 +84,7 @@ func (d *draft) remedy(c cause, grounds []string) []claim {
 		return do("Apply a rate limit to tenant "+v, "Ask tenant "+v+" what changed on their side")
 	case engine.SubjectTopic:
 		return do("Decide whether this topic belongs to the scope of "+v+": add it to the knowledge base, or have it declined",
-			"Give feedback on the example: marked as normal, the topic will not alert again")
+			"Read the abnormal example beside the nearest normal one, and tell who owns "+v)
 	case engine.SubjectService:
 		if c.marker >= 0 {
 			return do("Revert the last configuration change of "+v, "Check the dependencies of "+v)

@@ -35,7 +35,7 @@ func newIncidents() *cobra.Command {
 				if asJSON {
 					return json.NewEncoder(out).Encode(in)
 				}
-				fmt.Fprintf(out, "[%s] %s\n%s, %s since %s\n\n", strings.ToUpper(string(in.Severity)), in.Title, in.ID, in.Status, in.Onset.Format(time.RFC3339))
+				fmt.Fprintf(out, "[%s] %s\n%s, %s, began %s\n\n", strings.ToUpper(string(in.Severity)), in.Title, in.ID, in.Status, in.Onset.Format(time.RFC3339))
 				if in.Explanation != nil {
 					fmt.Fprintln(out, in.Explanation.Note)
 				}
