@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 
@@ -48,8 +49,11 @@ func (c Config) Validate() error {
 }
 
 // calibration turns the raw scores of one detector into p-values, apart by model, service and length of the text.
+//
+// It is what detectors have in common, and makes them engine.Snapshotters. Histories are guarded by mu.
 type calibration struct {
 	cfg    Config
+	mu     sync.Mutex
 	groups *simplelru.LRU[groupKey, *history]
 }
 
@@ -124,11 +128,14 @@ func lengthClass(text string) int {
 }
 
 func newCalibration(cfg Config) (*calibration, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
 	groups, err := simplelru.NewLRU[groupKey, *history](cfg.MaxServices, nil)
 	if err != nil {
 		return nil, fmt.Errorf("semantic: %w", err)
 	}
-	return &calibration{cfg, groups}, nil
+	return &calibration{cfg: cfg, groups: groups}, nil
 }
 
 func newHistory() *history {
@@ -179,7 +186,10 @@ type historyState struct {
 	Usual    []byte
 }
 
-func (c *calibration) snapshot(w io.Writer) error {
+// Snapshot implements engine.Snapshotter.
+func (c *calibration) Snapshot(w io.Writer) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	out := make([]historyState, 0, c.groups.Len()) // least recently used first
 	for _, k := range c.groups.Keys() {
 		h, _ := c.groups.Peek(k)
@@ -195,8 +205,10 @@ func (c *calibration) snapshot(w io.Writer) error {
 	return nil
 }
 
-// restore reads a snapshot back. On an error nothing changes.
-func (c *calibration) restore(r io.Reader) error {
+// Restore implements engine.Snapshotter. On an error nothing changes.
+func (c *calibration) Restore(r io.Reader) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	var in []historyState
 	if err := gob.NewDecoder(r).Decode(&in); err != nil {
 		return fmt.Errorf("semantic: restore: %w", err)

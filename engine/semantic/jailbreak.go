@@ -3,30 +3,21 @@ package semantic
 import (
 	"context"
 	"fmt"
-	"io"
-	"sync"
 
 	"github.com/llm-sentinel/llm-sentinel/engine"
 )
 
 // Jailbreak implements engine.Detector for prompts that resemble known attacks more than they resemble normal prompts. The raw
 // score of a chunk is its similarity to the nearest attack less its similarity to the nearest normal text; the worst chunk counts.
-type Jailbreak struct {
-	cfg Config
-	mu  sync.Mutex
-	cal *calibration
-}
+type Jailbreak struct{ *calibration }
 
 // NewJailbreak returns a detector that has seen nothing.
 func NewJailbreak(cfg Config) (*Jailbreak, error) {
-	if err := cfg.Validate(); err != nil {
-		return nil, err
-	}
-	cal, err := newCalibration(cfg)
+	c, err := newCalibration(cfg)
 	if err != nil {
 		return nil, err
 	}
-	return &Jailbreak{cfg: cfg, cal: cal}, nil
+	return &Jailbreak{c}, nil
 }
 
 // Name implements engine.Detector.
@@ -76,7 +67,7 @@ func (j *Jailbreak) Score(ctx context.Context, o engine.Observation) ([]engine.F
 			f.Series, f.Subject = span.Series(), attacker(span)
 		}
 		j.mu.Lock()
-		h := j.cal.peek(groupKey{o.Model.Name, span.Service})
+		h := j.peek(groupKey{o.Model.Name, span.Service})
 		p, known := h.pValue(j.cfg, raw, lengthClass(t.Text))
 		usual := h.Usual.Median()
 		j.mu.Unlock()
@@ -131,7 +122,7 @@ func (j *Jailbreak) Learn(ctx context.Context, o engine.Observation) error {
 			continue
 		}
 		j.mu.Lock()
-		h := j.cal.of(groupKey{o.Model.Name, o.Trace.Spans[t.Span].Service})
+		h := j.of(groupKey{o.Model.Name, o.Trace.Spans[t.Span].Service})
 		if h.Texts++; h.Texts > j.cfg.MinTexts {
 			h.add(j.cfg, raw, lengthClass(t.Text))
 			h.Usual.Add(o.Trace.End(), max(0, attack.Similarity))
@@ -139,18 +130,4 @@ func (j *Jailbreak) Learn(ctx context.Context, o engine.Observation) error {
 		j.mu.Unlock()
 	}
 	return nil
-}
-
-// Snapshot implements engine.Snapshotter.
-func (j *Jailbreak) Snapshot(w io.Writer) error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.cal.snapshot(w)
-}
-
-// Restore implements engine.Snapshotter.
-func (j *Jailbreak) Restore(r io.Reader) error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.cal.restore(r)
 }

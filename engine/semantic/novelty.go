@@ -3,31 +3,22 @@ package semantic
 import (
 	"context"
 	"fmt"
-	"io"
 	"strconv"
-	"sync"
 
 	"github.com/llm-sentinel/llm-sentinel/engine"
 )
 
 // Novelty implements engine.Detector for what users ask: how far a text is from the nearest normal ones of its service. A long
 // text is compared in chunks and its strangest chunk counts.
-type Novelty struct {
-	cfg Config
-	mu  sync.Mutex
-	cal *calibration
-}
+type Novelty struct{ *calibration }
 
 // NewNovelty returns a detector that has seen nothing.
 func NewNovelty(cfg Config) (*Novelty, error) {
-	if err := cfg.Validate(); err != nil {
-		return nil, err
-	}
-	cal, err := newCalibration(cfg)
+	c, err := newCalibration(cfg)
 	if err != nil {
 		return nil, err
 	}
-	return &Novelty{cfg: cfg, cal: cal}, nil
+	return &Novelty{c}, nil
 }
 
 // Name implements engine.Detector.
@@ -79,7 +70,7 @@ func (n *Novelty) Score(ctx context.Context, o engine.Observation) ([]engine.Fin
 			return nil, err
 		}
 		n.mu.Lock()
-		h := n.cal.peek(groupKey{o.Model.Name, span.Service})
+		h := n.peek(groupKey{o.Model.Name, span.Service})
 		p, known := h.pValue(n.cfg, 1-similarity, lengthClass(t.Text))
 		usual := h.Usual.Median()
 		n.mu.Unlock()
@@ -121,7 +112,7 @@ func (n *Novelty) Learn(ctx context.Context, o engine.Observation) error {
 			return err
 		}
 		n.mu.Lock()
-		h := n.cal.of(groupKey{o.Model.Name, span.Service})
+		h := n.of(groupKey{o.Model.Name, span.Service})
 		if h.Texts >= n.cfg.MinTexts {
 			h.add(n.cfg, 1-similarity, lengthClass(t.Text))
 			h.Usual.Add(o.Trace.End(), max(0, similarity))
@@ -158,18 +149,4 @@ func cut(s string, n int) string {
 		n--
 	}
 	return s[:n]
-}
-
-// Snapshot implements engine.Snapshotter.
-func (n *Novelty) Snapshot(w io.Writer) error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.cal.snapshot(w)
-}
-
-// Restore implements engine.Snapshotter.
-func (n *Novelty) Restore(r io.Reader) error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.cal.restore(r)
 }
