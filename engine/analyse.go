@@ -147,25 +147,34 @@ func (p *Pipeline) embed(ctx context.Context, i int, e Embedder, texts []string)
 
 // Score implements Scorer: it judges a trace beside the stream, by the same detectors, and changes nothing.
 func (p *Pipeline) Score(ctx context.Context, t Trace) (Verdict, error) {
+	findings, err := p.Findings(ctx, t)
+	if err != nil {
+		return Verdict{}, err
+	}
+	p.mu.Lock()
+	alpha := p.alphas.value(t.Lead().Service)
+	p.mu.Unlock()
+	return judge(t.ID, findings, alpha, p.cfg.Severity), nil
+}
+
+// Findings is what each detector says of a trace, those that still learn too, before it is one score. It changes nothing.
+func (p *Pipeline) Findings(ctx context.Context, t Trace) ([]Finding, error) {
 	if len(t.Spans) == 0 {
-		return Verdict{}, Errorf(CodeInvalid, "trace %s has no spans", t.ID)
+		return nil, Errorf(CodeInvalid, "trace %s has no spans", t.ID)
 	}
 	findings := p.parts.Screener.Score(&t)
 	workflow, err := p.ask(ctx, p.parts.Workflow, Observation{Trace: &t})
 	if err != nil {
-		return Verdict{}, err
+		return nil, err
 	}
 	findings = append(findings, workflow...)
 	redacted, found := redactTrace(t, p.parts.Redactor)
 	if observations := p.look(ctx, &redacted, found, true); len(observations) > 0 {
 		semantic, err := p.ask(ctx, p.parts.Semantic, observations[0])
 		if err != nil {
-			return Verdict{}, &Error{Code: CodeUnavailable, Message: "the vector memory does not answer", RetryAfter: 5 * time.Second, Err: err}
+			return nil, &Error{Code: CodeUnavailable, Message: "the vector memory does not answer", RetryAfter: 5 * time.Second, Err: err}
 		}
 		findings = append(findings, semantic...)
 	}
-	p.mu.Lock()
-	alpha := p.alphas.value(t.Lead().Service)
-	p.mu.Unlock()
-	return judge(t.ID, findings, alpha, p.cfg.Severity), nil
+	return findings, nil
 }

@@ -153,6 +153,7 @@ type Finding struct {
 	Spans    []SpanID      `json:"spans,omitempty"`  // all abnormal spans of the trace, a bounded list
 	Traces   []TraceID     `json:"traces,omitempty"` // a bounded sample of a window's abnormal traces
 	P        float64       `json:"p"`                // p-value against calm history, in (0, 1]
+	Raw      float64       `json:"-"`                // the detector's own score before calibration, more is stranger; 0 from one without
 	Effect   Effect        `json:"effect"`
 	Material bool          `json:"material"` // the effect is above the detector's minimum: significant and relevant
 	Learning bool          `json:"learning"` // too little history: said, never counted

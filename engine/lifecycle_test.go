@@ -243,7 +243,7 @@ func TestOfflineUseSettlesWhatIsHeldBack(t *testing.T) {
 		x.consume(x.trace("hello"))
 		pass(time.Second)
 		require.NoError(t, x.stop())
-		x.Settle(t.Context())
+		require.NoError(t, x.Settle(t.Context()))
 		require.Equal(t, 1, x.workflow.knows())
 		require.True(t, x.screener.last.After(time.Now()), "open windows are ended")
 	})

@@ -60,6 +60,7 @@ type Pipeline struct {
 	gate      sync.RWMutex // nothing enters the inbox once draining is set
 	draining  bool         // Consume must refuse
 	started   atomic.Bool
+	replaying bool
 	ids       *lru.Cache[string, string] // what stands for names and identities
 	key       []byte                     // of pseudonyms
 	lensDown  []time.Time                // wall time until which a failing lens is not asked
@@ -221,17 +222,6 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	return p.snapshot(context.WithoutCancel(ctx))
 }
 
-// Settle ends open windows and teaches what is still held back, as if calm time had passed. It is for offline use: after Run has
-// returned, and before Score is asked about other traces.
-func (p *Pipeline) Settle(ctx context.Context) {
-	later := p.mark.latest.Add(24 * time.Hour)
-	p.parts.Screener.Advance(later)
-	p.mu.Lock()
-	p.pass(later)
-	p.mu.Unlock()
-	p.learnCalm(ctx)
-}
-
 // screen is the first stage: one goroutine that owns assembly and event time.
 func (p *Pipeline) screen(ctx, work context.Context) {
 	tick := time.NewTicker(200 * time.Millisecond)
@@ -272,9 +262,14 @@ func (p *Pipeline) drain(work context.Context) {
 		}
 		break
 	}
-	p.advance(work, p.mark.at(time.Now()))
+	p.completeAll(work)
+}
+
+// completeAll dispatches every open trace: none of them will get another span.
+func (p *Pipeline) completeAll(ctx context.Context) {
+	p.advance(ctx, p.mark.at(time.Now()))
 	for _, t := range p.assembler.drain() {
-		p.dispatch(work, t, p.mark.at(time.Now()))
+		p.dispatch(ctx, t, p.mark.at(time.Now()))
 	}
 }
 

@@ -282,7 +282,7 @@ func TestEachLensLearns(t *testing.T) {
 		x.consume(x.trace("hello"))
 		pass(settled)
 		require.NoError(t, x.stop())
-		x.Settle(t.Context())
+		require.NoError(t, x.Settle(t.Context()))
 		require.Len(t, x.semantic.learnt, 2, "once with the vectors of each model")
 		require.Len(t, x.workflow.learnt, 1)
 	})

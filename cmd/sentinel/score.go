@@ -130,12 +130,12 @@ func readSpans(ctx context.Context, limits genai.Limits, files []string, stderr 
 // score learns what is normal and judges every trace, in the order in which traces first appear.
 func score(ctx context.Context, cfg app.Config, normal, spans []engine.Span, stderr io.Writer) ([]engine.Verdict, error) {
 	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	o, err := app.NewOffline(ctx, cfg, log)
+	o, err := app.NewOffline(ctx, app.OfflineConfig(cfg), nil, log)
 	if err != nil {
 		return nil, err
 	}
 	traces := engine.Traces(spans)
-	err = o.Learn(ctx, append([]engine.Span(nil), normal...))
+	err = o.Learn(ctx, normal)
 	out := make([]engine.Verdict, 0, len(traces))
 	for _, t := range traces {
 		if err != nil {

@@ -64,8 +64,9 @@ func (j *Jailbreak) Score(ctx context.Context, o engine.Observation) ([]engine.F
 		}
 		span := &o.Trace.Spans[t.Span]
 		if looks++; looks == 1 {
-			f.Series, f.Subject = span.Series(), attacker(span)
+			f.Series, f.Subject, f.Raw = span.Series(), attacker(span), raw
 		}
+		f.Raw = max(f.Raw, raw)
 		j.mu.Lock()
 		h := j.peek(groupKey{o.Model.Name, span.Service})
 		p, known := h.pValue(j.cfg, raw, lengthClass(t.Text))

@@ -69,6 +69,7 @@ func (n *Novelty) Score(ctx context.Context, o engine.Observation) ([]engine.Fin
 		if err != nil {
 			return nil, err
 		}
+		f.Raw = max(f.Raw, 1-similarity)
 		n.mu.Lock()
 		h := n.peek(groupKey{o.Model.Name, span.Service})
 		p, known := h.pValue(n.cfg, 1-similarity, lengthClass(t.Text))

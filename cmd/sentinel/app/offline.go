@@ -4,30 +4,28 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/llm-sentinel/llm-sentinel/engine"
 )
 
-// Offline judges traces against a baseline by the pipeline that serves, without a server and without leaving anything behind.
+// Offline is the pipeline that serves, without its doors and without leaving anything behind: it judges recorded telemetry.
 type Offline struct {
 	app *App
 	dir string
 }
 
-// offlineConfig fits the configuration to files: they hold less history than a service sees in an hour, all of it is to be
+// OfflineConfig fits the configuration to files: they hold less history than a service sees in an hour, all of it is to be
 // looked at, and nothing is shed.
-func offlineConfig(cfg Config, dir string) Config {
-	cfg.DataDir = dir
-	cfg.Store.Path, cfg.Memory.Path = "sentinel.db", ":memory:"
+func OfflineConfig(cfg Config) Config {
 	cfg.Engine.SampleRate = 1
 	cfg.Engine.SemanticQueue = 1 << 20
-	cfg.Engine.DrainTimeout = 24 * time.Hour
 	cfg.Engine.Evidence.MaxServices = max(cfg.Engine.Evidence.MaxServices, 1024)
 	cfg.Trajectory.MinRuns = min(cfg.Trajectory.MinRuns, 10)
 	cfg.Semantic.MinTexts = min(cfg.Semantic.MinTexts, 50)
@@ -35,72 +33,127 @@ func offlineConfig(cfg Config, dir string) Config {
 	return cfg
 }
 
-// NewOffline makes a pipeline that has learnt nothing.
-func NewOffline(ctx context.Context, cfg Config, log *slog.Logger) (*Offline, error) {
+// The files that hold what was learnt, in the folder of an Offline.
+const (
+	offlineStore  = "sentinel.db"
+	offlineMemory = "memory.db"
+)
+
+// NewOffline makes a pipeline that knows what ships in the binary, and with saved what Save returned. Close must be called.
+func NewOffline(ctx context.Context, cfg Config, saved []byte, log *slog.Logger) (_ *Offline, err error) {
 	dir, err := os.MkdirTemp("", "sentinel-offline-")
 	if err != nil {
 		return nil, fmt.Errorf("offline: %w", err)
 	}
-	cfg = offlineConfig(cfg, dir)
+	cfg.DataDir, cfg.Store.Path, cfg.Memory.Path = dir, offlineStore, offlineMemory
 	o := &Offline{app: &App{cfg: cfg, log: log, registry: prometheus.NewRegistry()}, dir: dir}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, o.Close())
+		}
+	}()
 	if err := cfg.Validate(); err != nil {
-		return nil, errors.Join(err, o.Close())
+		return nil, err
+	}
+	if saved != nil {
+		if err := unpack(saved, dir); err != nil {
+			return nil, err
+		}
 	}
 	if o.app.pipeline, err = o.app.newPipeline(ctx, nil); err != nil {
-		return nil, errors.Join(err, o.Close())
+		return nil, err
 	}
-	return o, nil
+	if saved != nil { // reads back what was learnt
+		err = o.app.pipeline.Replay(ctx, func(func(engine.Batch, error) bool) {})
+	}
+	return o, err
 }
 
-// Learn takes spans as what is normal. It may be called once.
+// Learn takes spans as what is normal.
 func (o *Offline) Learn(ctx context.Context, spans []engine.Span) error {
+	spans = slices.Clone(spans)
 	slices.SortStableFunc(spans, func(a, b engine.Span) int { return a.End.Compare(b.End) })
-	run, stop := context.WithCancel(ctx)
-	done := make(chan error, 1)
-	go func() { done <- o.app.pipeline.Run(run) }()
 	const batch = 500
-	for start := 0; start < len(spans); start += batch {
-		b := engine.Batch{Spans: spans[start:min(start+batch, len(spans))]}
-		if err := consume(ctx, o.app.pipeline, b); err != nil {
-			stop()
-			return errors.Join(err, <-done)
+	err := o.app.pipeline.Replay(ctx, func(yield func(engine.Batch, error) bool) {
+		for part := range slices.Chunk(spans, batch) {
+			if !yield(engine.Batch{Spans: part}, nil) {
+				return
+			}
 		}
-	}
-	// A pipeline that is stopped before it has begun takes nothing.
-	for !o.app.Idle() {
-		select {
-		case err := <-done:
-			stop()
-			return errors.Join(err, ctx.Err())
-		case <-time.After(time.Millisecond):
-		}
-	}
-	stop()
-	if err := <-done; err != nil {
+	})
+	if err != nil {
 		return err
 	}
-	o.app.pipeline.Settle(ctx)
-	return ctx.Err()
+	return o.app.pipeline.Settle(ctx)
 }
 
-// consume hands a batch over and waits while the pipeline is full.
-func consume(ctx context.Context, sink engine.Sink, b engine.Batch) error {
-	for {
-		err := sink.Consume(ctx, b)
-		if engine.ErrorCode(err) != engine.CodeFull {
-			return err
-		}
-		select {
-		case <-time.After(5 * time.Millisecond):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
+// Attacks teaches known attacks. Of each memo the id, text, family and kind of the collection count; texts are redacted, cut and
+// embedded as those of traces are.
+func (o *Offline) Attacks(ctx context.Context, known []engine.Memo) error {
+	return o.app.pipeline.RememberAttacks(ctx, known)
+}
+
+// Findings is what each detector says of a trace by itself. It teaches nothing.
+func (o *Offline) Findings(ctx context.Context, t engine.Trace) ([]engine.Finding, error) {
+	return o.app.pipeline.Findings(ctx, t)
 }
 
 // Score judges one trace and teaches nothing.
 func (o *Offline) Score(ctx context.Context, t engine.Trace) (engine.Verdict, error) {
 	return o.app.pipeline.Score(ctx, t)
+}
+
+// Play works off batches as they would have come in, in order, up to the last note.
+func (o *Offline) Play(ctx context.Context, batches iter.Seq2[engine.Batch, error]) error {
+	return o.app.pipeline.Replay(ctx, batches)
+}
+
+// Incidents lists all incidents, by onset, with evidence and notes.
+func (o *Offline) Incidents(ctx context.Context) ([]engine.Incident, error) {
+	out, err := all(func(cursor string) (engine.Page[engine.Incident], error) {
+		return o.app.store.Incidents(ctx, engine.IncidentQuery{Cursor: cursor, Limit: 1000})
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i := range out {
+		if out[i], err = o.app.store.Incident(ctx, out[i].ID); err != nil {
+			return nil, err
+		}
+	}
+	slices.Reverse(out)
+	return out, nil
+}
+
+// Anomalies lists all anomalies, by time.
+func (o *Offline) Anomalies(ctx context.Context) ([]engine.Anomaly, error) {
+	out, err := all(func(cursor string) (engine.Page[engine.Anomaly], error) {
+		return o.app.store.Anomalies(ctx, engine.AnomalyQuery{Cursor: cursor, Limit: 1000})
+	})
+	slices.Reverse(out)
+	return out, err
+}
+
+func all[T any](page func(cursor string) (engine.Page[T], error)) ([]T, error) {
+	var out []T
+	for cursor := ""; ; {
+		p, err := page(cursor)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, p.Items...)
+		if cursor = p.Next; cursor == "" {
+			return out, nil
+		}
+	}
+}
+
+// Save returns all that was learnt, for NewOffline. It ends the pipeline: only Close may follow.
+func (o *Offline) Save(context.Context) ([]byte, error) {
+	if err := o.app.Close(); err != nil {
+		return nil, err
+	}
+	return pack(filepath.Join(o.dir, offlineStore), filepath.Join(o.dir, offlineMemory))
 }
 
 // Close removes what was kept for the time being.
