@@ -4,11 +4,13 @@ import (
 	"encoding/gob"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"sync"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 
+	"github.com/llm-sentinel/llm-sentinel/engine"
 	"github.com/llm-sentinel/llm-sentinel/statistical"
 )
 
@@ -127,6 +129,26 @@ func lengthClass(text string) int {
 	return len(lengths)
 }
 
+// shares divides the looks that a trace gets among its user prompts' chunks, in proportion to the square root of their words: p over
+// share is then a p-value of the whole trace (weighted Bonferroni; Genovese, Roeder and Wasserman, Biometrika 2006). "Yes, please"
+// says less than a paragraph, and each gets its part of the chances to be strange. It is 0 for a chunk that is not compared.
+func shares(texts []engine.Text) []float64 {
+	out := make([]float64, len(texts))
+	total := 0.0
+	for i, t := range texts {
+		if t.Kind == engine.TextUserPrompt && usable(t) {
+			out[i] = math.Sqrt(float64(max(1, len(strings.Fields(t.Text)))))
+			total += out[i]
+		}
+	}
+	for i := range out {
+		if out[i] > 0 {
+			out[i] /= total
+		}
+	}
+	return out
+}
+
 func newCalibration(cfg Config) (*calibration, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -160,9 +182,10 @@ func (c *calibration) peek(k groupKey) *history {
 	return newHistory()
 }
 
-// pValue is the p-value of a raw score, more meaning stranger; ok is false while there is too little history.
+// pValue is the p-value of a raw score, more meaning stranger; ok is false while there is too little history. A class of length is
+// judged by its own once that is twice what all lengths together need: a tail that is fitted to few scores hides what is strange.
 func (h *history) pValue(cfg Config, raw float64, class int) (p float64, ok bool) {
-	scores := h.ByLength[class].best(cfg.MinScores)
+	scores := h.ByLength[class].best(2 * cfg.MinScores)
 	if scores == nil {
 		scores = h.All.best(cfg.MinScores)
 	}

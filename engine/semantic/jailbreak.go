@@ -50,11 +50,12 @@ const attackP = 0.01
 // Score implements engine.Detector.
 func (j *Jailbreak) Score(ctx context.Context, o engine.Observation) ([]engine.Finding, error) {
 	f := engine.Finding{Type: engine.Jailbreak, Detector: j.Name(), At: o.Trace.End(), TraceID: o.Trace.ID, P: 1}
-	looks := 0
-	for _, t := range o.Texts {
-		if t.Kind != engine.TextUserPrompt || !usable(t) {
+	looked := false
+	for i, share := range shares(o.Texts) {
+		if share == 0 {
 			continue
 		}
+		t := o.Texts[i]
 		raw, attack, normal, err := j.compare(ctx, o, t)
 		if err != nil {
 			return nil, err
@@ -63,7 +64,8 @@ func (j *Jailbreak) Score(ctx context.Context, o engine.Observation) ([]engine.F
 			continue
 		}
 		span := &o.Trace.Spans[t.Span]
-		if looks++; looks == 1 {
+		if !looked {
+			looked = true
 			f.Series, f.Subject, f.Raw = span.Series(), attacker(span), raw
 		}
 		f.Raw = max(f.Raw, raw)
@@ -76,6 +78,7 @@ func (j *Jailbreak) Score(ctx context.Context, o engine.Observation) ([]engine.F
 			f.Learning = true
 			continue
 		}
+		p = min(1, p/share)
 		if f.Excerpt != "" && p >= f.P {
 			continue
 		}
@@ -86,13 +89,12 @@ func (j *Jailbreak) Score(ctx context.Context, o engine.Observation) ([]engine.F
 		f.Material = attack.Similarity >= j.cfg.AttackFloor && raw > 0
 	}
 	switch {
-	case looks == 0:
+	case !looked:
 		return nil, nil
 	case f.Excerpt == "":
 		return []engine.Finding{f}, nil // learning
 	}
 	f.Learning = false
-	f.P = min(1, f.P*float64(looks))
 	f.Material = f.Material && f.P < attackP
 	f.Reason = fmt.Sprintf("a text resembles a known attack (%s): similarity %.2f, normally %.2f", f.Known.Memo.Family, f.Effect.Current, f.Effect.Baseline)
 	return []engine.Finding{f}, nil

@@ -43,6 +43,10 @@ func nearestNormal(ctx context.Context, o engine.Observation, t engine.Text, ser
 	return sum / float64(len(near)), &near[0], nil
 }
 
+// strangeness is the raw score of a text. Distances to the nearest normal texts have a tail that is lighter than exponential; squared
+// they have the exponential one that statistical.Conformal goes on with (docs/detectors/semantic_novelty.md has the measurement).
+func strangeness(similarity float64) float64 { return (1 - similarity) * (1 - similarity) }
+
 // usable reports whether a text can be compared: some have no token that the model knows.
 func usable(t engine.Text) bool {
 	for _, x := range t.Vector {
@@ -56,29 +60,32 @@ func usable(t engine.Text) bool {
 // Score implements engine.Detector.
 func (n *Novelty) Score(ctx context.Context, o engine.Observation) ([]engine.Finding, error) {
 	f := engine.Finding{Type: engine.SemanticNovelty, Detector: n.Name(), At: o.Trace.End(), TraceID: o.Trace.ID, P: 1}
-	looks := 0
-	for _, t := range o.Texts {
-		if t.Kind != engine.TextUserPrompt || !usable(t) {
+	looked := false
+	for i, share := range shares(o.Texts) {
+		if share == 0 {
 			continue
 		}
+		t := o.Texts[i]
 		span := &o.Trace.Spans[t.Span]
-		if looks++; looks == 1 {
+		if !looked {
+			looked = true
 			f.Series, f.Subject = span.Series(), engine.Subject{Kind: engine.SubjectService, Value: span.Service}
 		}
 		similarity, near, err := nearestNormal(ctx, o, t, span.Service, n.cfg.Neighbors)
 		if err != nil {
 			return nil, err
 		}
-		f.Raw = max(f.Raw, 1-similarity)
+		f.Raw = max(f.Raw, strangeness(similarity))
 		n.mu.Lock()
 		h := n.peek(groupKey{o.Model.Name, span.Service})
-		p, known := h.pValue(n.cfg, 1-similarity, lengthClass(t.Text))
+		p, known := h.pValue(n.cfg, strangeness(similarity), lengthClass(t.Text))
 		usual := h.Usual.Median()
 		n.mu.Unlock()
 		if !known {
 			f.Learning = true
 			continue
 		}
+		p = min(1, p/share)
 		if f.Excerpt != "" && p >= f.P {
 			continue
 		}
@@ -87,14 +94,13 @@ func (n *Novelty) Score(ctx context.Context, o engine.Observation) ([]engine.Fin
 		f.Subject = engine.Subject{Kind: engine.SubjectService, Value: span.Service}
 		f.Effect = engine.Effect{Baseline: usual, Current: similarity, Unit: "similarity"}
 	}
-	if looks == 0 {
+	if !looked {
 		return nil, nil
 	}
 	if f.Excerpt == "" {
 		return []engine.Finding{f}, nil // learning
 	}
 	f.Learning = false
-	f.P = min(1, f.P*float64(looks))
 	f.Material = f.Effect.Baseline-f.Effect.Current >= n.cfg.NoveltyDrop
 	f.Reason = fmt.Sprintf("the prompt is like nothing %s was asked: similarity %.2f, normally %.2f", f.Subject.Value, f.Effect.Current, f.Effect.Baseline)
 	return []engine.Finding{f}, nil
@@ -115,7 +121,7 @@ func (n *Novelty) Learn(ctx context.Context, o engine.Observation) error {
 		n.mu.Lock()
 		h := n.of(groupKey{o.Model.Name, span.Service})
 		if h.Texts >= n.cfg.MinTexts {
-			h.add(n.cfg, 1-similarity, lengthClass(t.Text))
+			h.add(n.cfg, strangeness(similarity), lengthClass(t.Text))
 			h.Usual.Add(o.Trace.End(), max(0, similarity))
 		}
 		duplicate := near != nil && near.Similarity >= n.cfg.Duplicate
