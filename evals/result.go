@@ -24,6 +24,18 @@ type Metric struct {
 	Speed     bool                `json:"speed,omitempty"`     // a time or a rate of this machine: differs from run to run
 	Baselines map[string]float64  `json:"baselines,omitempty"` // by name
 	Gains     map[string]Interval `json:"gains,omitempty"`     // value less a baseline's, paired on the same resamples
+	Required  *float64            `json:"required,omitempty"`  // the worst value that passes, where a user demands one
+}
+
+// Met says whether the value is at least as good as what is required of it, if anything is.
+func (m Metric) Met() bool { return m.Required == nil || !m.Worse(*m.Required) }
+
+// Worse says whether the value is worse than another, in the direction of the metric.
+func (m Metric) Worse(other float64) bool {
+	if m.Lower {
+		return m.Value > other
+	}
+	return m.Value < other
 }
 
 // Interval is a value with its 95 % bounds.
