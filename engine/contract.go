@@ -36,6 +36,17 @@ type Screener interface {
 	Score(t *Trace) []Finding
 }
 
+// EventScreener watches the events of guards in front of the application, beside what became of the traces that they are about.
+// Its methods are called by one goroutine at a time.
+type EventScreener interface {
+	// Observe takes events. Those with a known id count once.
+	Observe(events []SecurityEvent)
+	// Answered takes a complete trace: what the model answered to a request that a guard may have spoken of.
+	Answered(t *Trace)
+	// Advance closes the windows that ended before the watermark and returns what they show.
+	Advance(watermark time.Time) []Finding
+}
+
 // Detector owns one anomaly type in complete traces.
 type Detector interface {
 	// Name is short and stable: it appears in contributions, metrics and the docs.
@@ -113,10 +124,12 @@ type Journal interface {
 	ActiveIncidents(ctx context.Context, since time.Time) ([]Incident, error)
 }
 
-// Entry is a set of changes that belong together. Saving an anomaly or incident with a known id replaces it.
+// Entry is a set of changes that belong together. Saving an anomaly or incident with a known id replaces it; an alert with a known id
+// is left out.
 type Entry struct {
 	Anomalies []Anomaly
 	Incidents []Incident
+	Alerts    []Alert // go to the Outbox
 }
 
 // MarkerLog keeps change markers. Adding a marker with a known id changes nothing.
