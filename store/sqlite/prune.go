@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"github.com/llm-sentinel/llm-sentinel/engine"
+	"github.com/llm-sentinel/llm-sentinel/store"
 )
 
 // Prune deletes, in one transaction, incidents resolved before the given time, and anomalies, feedback and markers from
 // before it; incidents that are not resolved stay. While the file is above MaxBytes it then goes on, oldest first. It
 // gives the space back to the file system and returns how many records it deleted.
 func (s *Store) Prune(ctx context.Context, before time.Time) (int, error) {
-	cut := nanos(before)
+	cut := store.Nanos(before)
 	deleted, err := s.pruneBefore(ctx, cut)
 	if err != nil {
 		return 0, storeError(err, "prune before %s", before.UTC().Format(time.RFC3339))

@@ -50,6 +50,36 @@ func concurrentUse(t *testing.T, s Store) {
 	require.Len(t, incidentIDs(t, s, engine.IncidentQuery{Limit: 1000}), writers*each+1)
 }
 
+// overlappingEntries saves the same records in opposite orders: writers that wait for each other must not wait for ever.
+func overlappingEntries(t *testing.T, s Store) {
+	const writers, rounds, records = 4, 10, 8
+	var wg sync.WaitGroup
+	errs := make(chan error, writers*rounds)
+	for w := range writers {
+		wg.Go(func() {
+			for range rounds {
+				var e engine.Entry
+				for i := range records {
+					if w%2 == 1 {
+						i = records - 1 - i
+					}
+					id := fmt.Sprint(i)
+					e.Anomalies = append(e.Anomalies, anomalyAt(id, noon))
+					e.Incidents = append(e.Incidents, incidentAt(id, noon))
+				}
+				errs <- s.Record(t.Context(), e)
+			}
+		})
+	}
+	wg.Wait()
+	close(errs)
+	for err := range errs {
+		require.NoError(t, err)
+	}
+	require.Len(t, anomalyIDs(t, s, engine.AnomalyQuery{}), records)
+	require.Len(t, incidentIDs(t, s, engine.IncidentQuery{Service: "checkout"}), records)
+}
+
 func cancelledCalls(t *testing.T, s Store) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -1,5 +1,5 @@
 // Package stacktest hands tests the real parts that deploy/stack starts. Values flow in from the environment that
-// deploy/stack/env prints; the package never starts or stops anything itself.
+// deploy/stack/env prints. A part that tests share is never started or stopped from here; Own starts one for a single test.
 package stacktest
 
 import (

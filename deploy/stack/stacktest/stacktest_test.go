@@ -1,6 +1,9 @@
 package stacktest_test
 
 import (
+	"net"
+	"net/url"
+	"os"
 	"runtime"
 	"testing"
 
@@ -8,6 +11,26 @@ import (
 
 	"github.com/llm-sentinel/llm-sentinel/deploy/stack/stacktest"
 )
+
+// A test with a server of its own may stop it; what was committed is there when it is back.
+func TestOwn(t *testing.T) {
+	s := stacktest.Own(t, "postgres")
+	address, err := url.Parse(s.Value(t, "SENTINEL_TEST_POSTGRES"))
+	require.NoError(t, err)
+	require.NotEqual(t, os.Getenv("SENTINEL_TEST_POSTGRES"), address.String())
+	answers := func() bool {
+		conn, err := net.Dial("tcp", address.Host)
+		if err == nil {
+			require.NoError(t, conn.Close())
+		}
+		return err == nil
+	}
+	require.True(t, answers())
+	s.Stop(t)
+	require.False(t, answers())
+	s.Start(t)
+	require.True(t, answers())
+}
 
 // recorder stands in for a test, and keeps how it was ended.
 type recorder struct {
