@@ -3,7 +3,7 @@
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help build run demo test race lint fuzz bench stack stack-down generate verify
+.PHONY: help build run demo eval eval-models test race lint fuzz bench stack stack-down generate verify
 
 GO ?= go
 # ARGS is handed to the program by run and demo, to `go test` by test, race and bench.
@@ -27,6 +27,15 @@ run: build ## serve with the embedded defaults (ARGS="--config FILE")
 
 demo: build ## serve, play traffic with incidents in it and print each incident (ARGS="--once --json")
 	@bin/sentinel demo $(ARGS)
+
+DATA ?= ../shared/data/dev
+OUT ?= eval-report
+
+eval: build ## run the offline suites that need no model server (DATA=folder OUT=folder ARGS="--compare FILE")
+	@bin/sentinel eval --data $(DATA) --out $(OUT) $(ARGS)
+
+eval-models: build ## the same with MiniLM and a small language model through Ollama, which it sets up
+	@SENTINEL_STACK_PARTS='compiler ollama' deploy/stack/run bin/sentinel eval --config docs/examples/eval/models.yaml --data $(DATA) --out $(OUT) --notes 12 $(ARGS)
 
 # The race detector needs a C compiler; without one the tests run all the same. A cached result says nothing about the
 # real parts, hence the count.

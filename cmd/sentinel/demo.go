@@ -19,6 +19,7 @@ import (
 	"github.com/llm-sentinel/llm-sentinel/cmd/sentinel/app"
 	"github.com/llm-sentinel/llm-sentinel/engine"
 	"github.com/llm-sentinel/llm-sentinel/evals/scenario"
+	"github.com/llm-sentinel/llm-sentinel/evals/scenarios"
 )
 
 func newDemo() *cobra.Command {
@@ -198,20 +199,13 @@ func (d *demo) Notify(_ context.Context, alert engine.Alert) error {
 	return err
 }
 
-// matchSlack is by how much an incident may outlast what caused it: requests under way end later.
-const matchSlack = 20 * time.Minute
-
 // conclude prints what was found, missed and false; the outcome as JSON is the last line.
 func (d *demo) conclude(truths []scenario.Truth, incidents []engine.Incident) {
 	var found []scenario.Found
 	for _, in := range incidents {
-		f := scenario.Found{ID: in.ID, Type: string(in.Type), Subject: in.Subject.Value, Start: in.Onset, End: in.LastSeen}
-		if e := in.Explanation; e != nil && len(e.Hypotheses) > 0 {
-			f.CauseKind, f.CauseSubject = e.Hypotheses[0].Cause.Kind, e.Hypotheses[0].Cause.Value
-		}
-		found = append(found, f)
+		found = append(found, scenarios.Found(in))
 	}
-	outcome := scenario.Match(truths, found, matchSlack)
+	outcome := scenario.Match(truths, found, scenarios.MatchSlack)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	out := d.out

@@ -35,7 +35,8 @@ func (c leakChecked) Run() int {
 	return 0
 }
 
-// What people type, and what they see. Each script finds normal.jsonl, an hour and a half of an assistant's calm traffic.
+// What people type, and what they see. Each script finds normal.jsonl, an hour and a half of an assistant's calm traffic, and the folder
+// example with the suite that the docs show.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -50,6 +51,9 @@ func TestScripts(t *testing.T) {
 					return err
 				}
 				lines = append(append(lines, line...), '\n')
+			}
+			if err := os.CopyFS(filepath.Join(env.WorkDir, "example"), os.DirFS(filepath.Join("..", "..", "docs", "examples", "eval"))); err != nil {
+				return err
 			}
 			return os.WriteFile(filepath.Join(env.WorkDir, "normal.jsonl"), lines, 0o600)
 		},

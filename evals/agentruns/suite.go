@@ -24,7 +24,7 @@ type Pipeline interface {
 // Parts make pipelines: one that has learnt nothing, and one that knows what was saved. Nil: there is none.
 type Parts struct {
 	Fresh    func(ctx context.Context) (Pipeline, error)
-	Restored func(ctx context.Context, saved []byte) (Pipeline, error)
+	Restore func(ctx context.Context, saved []byte) (Pipeline, error)
 }
 
 // Suite implements evals.Suite.
@@ -159,7 +159,7 @@ func (s *Suite) judge(ctx context.Context, env evals.Env, p part, frozen bool) (
 	switch {
 	case len(p.runs) == 0:
 		return nil, "the data has no such runs", nil
-	case !frozen && s.parts.Fresh == nil, frozen && s.parts.Restored == nil:
+	case !frozen && s.parts.Fresh == nil, frozen && s.parts.Restore == nil:
 		return nil, "there is no pipeline", nil
 	case frozen && p.frozen == nil:
 		return nil, "the model was fitted without such runs", nil
@@ -175,7 +175,7 @@ func (s *Suite) frozen(ctx context.Context, env evals.Env, p part) ([]judgement,
 	sum := sha256.Sum256(p.frozen)
 	key := fmt.Sprintf("frozen %s %s by %s", p.name, p.runs.digest(), hex.EncodeToString(sum[:12]))
 	return evals.Resume(env.Steps, key, func() (judged []judgement, err error) {
-		pipeline, err := s.parts.Restored(ctx, p.frozen)
+		pipeline, err := s.parts.Restore(ctx, p.frozen)
 		if err != nil {
 			return nil, err
 		}

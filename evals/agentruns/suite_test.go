@@ -60,7 +60,7 @@ func (w *world) parts() Parts {
 	}
 	return Parts{
 		Fresh: func(context.Context) (Pipeline, error) { w.fresh++; return make1(), nil },
-		Restored: func(_ context.Context, saved []byte) (Pipeline, error) {
+		Restore: func(_ context.Context, saved []byte) (Pipeline, error) {
 			w.restored++
 			var learnt map[string]bool
 			err := json.Unmarshal(saved, &learnt)

@@ -25,7 +25,7 @@ type Pipeline interface {
 // Parts make pipelines: one that knows what ships in the binary, and one that knows what was saved. Nil: there is none.
 type Parts struct {
 	Fresh    func(ctx context.Context) (Pipeline, error)
-	Restored func(ctx context.Context, saved []byte) (Pipeline, error)
+	Restore func(ctx context.Context, saved []byte) (Pipeline, error)
 }
 
 // Suite implements evals.Suite.
@@ -148,13 +148,13 @@ func (s *Suite) hear(ctx context.Context, env evals.Env, task string, all sample
 	switch {
 	case !frozen:
 		return s.crossValidated(ctx, env, task, all)
-	case s.parts.Restored == nil || f.Learnt == nil:
+	case s.parts.Restore == nil || f.Learnt == nil:
 		return nil, errNoDetector
 	}
 	sum := sha256.Sum256(f.Learnt)
 	key := fmt.Sprintf("frozen %s %s by %s", task, all.digest(), hex.EncodeToString(sum[:12]))
 	heard, err := evals.Resume(env.Steps, key, func() (heard []said, err error) {
-		p, err := s.parts.Restored(ctx, f.Learnt)
+		p, err := s.parts.Restore(ctx, f.Learnt)
 		if err != nil {
 			return nil, err
 		}

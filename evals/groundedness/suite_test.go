@@ -68,7 +68,7 @@ func (w *world) make() *detector {
 func (w *world) parts() Parts {
 	return Parts{
 		Fresh: func(context.Context) (Pipeline, error) { w.fresh++; return w.make(), nil },
-		Restored: func(_ context.Context, saved []byte) (Pipeline, error) {
+		Restore: func(_ context.Context, saved []byte) (Pipeline, error) {
 			w.restored++
 			return w.make(), json.Unmarshal(saved, &w.saved)
 		},

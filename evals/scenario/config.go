@@ -46,6 +46,14 @@ type Config struct {
 	Control bool `yaml:"control"`
 	// Incidents are the kinds to mix in, each once; nil means all, an empty list none.
 	Incidents []Kind `yaml:"incidents"`
+	// Strength scales the effects of the incidents, above 0 and at most 1: how much slower, how many errors, attempts,
+	// tokens, loops and odd questions. At 1 a person would see each of them.
+	Strength float64 `yaml:"strength"`
+	// Overlap lets incidents come in pairs: the second begins before the middle of the first.
+	Overlap bool `yaml:"overlap"`
+	// Decoys is how many there are of each kind, between 0 and 8: a deployment without effect, a peak of usual requests,
+	// one slow request.
+	Decoys int `yaml:"decoys"`
 	// ContentInLogs makes the smallest service send prompts and answers as log records
 	// (gen_ai.client.inference.operation.details) instead of span attributes.
 	ContentInLogs bool `yaml:"content_in_logs"`
@@ -59,6 +67,8 @@ func DefaultConfig() Config {
 		Duration:        24 * time.Hour,
 		Warmup:          8 * time.Hour,
 		RequestsPerHour: 450,
+		Strength:        1,
+		Decoys:          1,
 	}
 }
 
@@ -69,6 +79,12 @@ func (c Config) Validate() error {
 	}
 	if !(c.RequestsPerHour >= 60 && c.RequestsPerHour <= 1e6) {
 		return fmt.Errorf("scenario: requests_per_hour %g is not between 60 and 1000000", c.RequestsPerHour)
+	}
+	if !(c.Strength > 0 && c.Strength <= 1) {
+		return fmt.Errorf("scenario: strength %g is not above 0 and at most 1", c.Strength)
+	}
+	if c.Decoys < 0 || c.Decoys > 8 {
+		return fmt.Errorf("scenario: decoys %d is not between 0 and 8", c.Decoys)
 	}
 	for i, k := range c.Incidents {
 		if !slices.Contains(Kinds(), k) {

@@ -1,7 +1,9 @@
 package scenario
 
 import (
+	"cmp"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -17,19 +19,27 @@ func (i interval) length() time.Duration { return i.to.Sub(i.from) }
 // plan is everything out of the ordinary that a scenario holds: incidents, decoys, the markers and the truth. Sessions and
 // runs ask it what is in force at their own time.
 type plan struct {
-	slowModel  slowModel
-	outage     outage
-	flood      flood
-	campaign   campaign
-	rollout    rollout
-	novelty    novelty
-	deployment deployment
-	peak       peak
-	slow       slowRequest
+	slowModel slowModel
+	outage    outage
+	flood     flood
+	campaign  campaign
+	rollout   rollout
+	novelty   novelty
+	decoys
 
-	truths  []Truth
-	markers []Marker
+	strength float64 // see Config.Strength
+	truths   []Truth
+	markers  []Marker
 }
+
+// factor is a factor of an incident, as strong as incidents are.
+func (p *plan) factor(full float64) float64 { return full*p.strength + (1 - p.strength) }
+
+// share is a proportion of an incident, as strong as incidents are.
+func (p *plan) share(full float64) float64 { return full * p.strength }
+
+// count is a number of requests of an incident, as strong as incidents are.
+func (p *plan) count(full int) int { return int(math.Round(float64(full) * p.strength)) }
 
 type slowModel struct { // a model version that answers slowly
 	interval
@@ -75,12 +85,18 @@ type novelty struct { // a topic that was never seen
 	share   float64
 }
 
-// Decoys: changes that are no incident.
+// decoys are changes that are no incident.
+type decoys struct {
+	deployments []deployment // by time
+	peaks       []peak
+	slow        []slowRequest
+}
 
 type deployment struct { // a service version without effect
-	service *service
-	at      time.Time
-	version string
+	service  *service
+	at       time.Time
+	version  string
+	previous string
 }
 
 type peak struct { // more requests of the usual kind
@@ -98,10 +114,25 @@ type slowRequest struct { // one request
 // wanted is the expected number of affected traces below which an incident is made longer.
 const wanted = 80
 
-// newPlan places each incident in a slot of its own, then the decoys away from them.
+// gap is the time that is set aside for an incident.
+type gap struct {
+	interval
+	spread time.Duration // how long after the calm at its beginning the incident begins at the latest; 0: wherever it fits
+}
+
+// beside is a gap for an incident that begins before the middle of one that is there.
+func beside(t Truth, to time.Time) gap {
+	half := t.End.Sub(t.Onset) / 2
+	if latest := t.Onset.Add(half + 150*time.Minute); latest.Before(to) {
+		to = latest // volumes are those of this time of day
+	}
+	return gap{interval{t.Onset.Add(-calm), to}, half}
+}
+
+// newPlan places each incident in a slot of its own, or beside the one before it, then the decoys away from them.
 func newPlan(cfg Config, w *world, b *bank) (*plan, error) {
 	r := stream(cfg.Seed, "plan", 0)
-	p := &plan{}
+	p := &plan{strength: cfg.Strength}
 	kinds := sample(r, cfg.kinds(), len(cfg.kinds()))
 	// The day is young in the first slot, so it goes to a kind that brings its own volume where there is one.
 	for i, k := range kinds {
@@ -114,38 +145,49 @@ func newPlan(cfg Config, w *world, b *bank) (*plan, error) {
 	room := cfg.Duration - cfg.Warmup - coolDown
 	for i, k := range kinds {
 		size := room / time.Duration(len(kinds))
-		p.place(r, k, interval{from.Add(time.Duration(i) * size), from.Add(time.Duration(i+1) * size)}, w, b)
+		own := gap{interval: interval{from.Add(time.Duration(i) * size), from.Add(time.Duration(i+1) * size)}}
+		if cfg.Overlap && i%2 == 1 {
+			own = beside(p.truths[i-1], own.to)
+		}
+		p.place(r, k, own, w, b)
 	}
-	if err := p.placeDecoys(r, interval{from, from.Add(room)}, w); err != nil {
+	if err := p.placeDecoys(r, cfg.Decoys, interval{from, from.Add(room)}, w); err != nil {
 		return nil, err
 	}
 	if cfg.Control {
-		p = &plan{deployment: p.deployment, peak: p.peak, slow: p.slow}
+		p = &plan{decoys: p.decoys}
 	}
-	p.markers = append(p.markers, Marker{
-		At: p.deployment.at, Kind: "deployment", Service: p.deployment.service.name,
-		Version: p.deployment.version, Previous: p.deployment.service.version,
-		Description: fmt.Sprintf("%s %s deployed to production", p.deployment.service.name, p.deployment.version),
-	})
+	for _, d := range p.deployments {
+		p.markers = append(p.markers, Marker{
+			At: d.at, Kind: "deployment", Service: d.service.name, Version: d.version, Previous: d.previous,
+			Description: fmt.Sprintf("%s %s deployed to production", d.service.name, d.version),
+		})
+	}
 	slices.SortFunc(p.markers, func(a, b Marker) int { return a.At.Compare(b.At) })
 	return p, nil
 }
 
-// within chooses an interval inside slot, long enough for the wanted number of affected traces at perHour but at most two
+// calm is kept free of the incident at the beginning of its gap.
+const calm = 10 * time.Minute
+
+// within chooses an interval inside a gap, long enough for the wanted number of affected traces at perHour but at most two
 // hours, with calm before and after it.
-func within(r *rand.Rand, slot interval, perHour float64) interval {
+func within(r *rand.Rand, slot gap, perHour float64) interval {
 	longest := min(2*time.Hour, slot.length()-40*time.Minute)
 	d := time.Duration(between(r, 45, 85) * float64(time.Minute))
 	if enough := time.Duration(wanted / perHour * float64(time.Hour)); d < enough {
 		d = enough
 	}
 	d = min(d, longest).Truncate(time.Second)
-	slack := slot.length() - d - 30*time.Minute
-	onset := slot.from.Add(10*time.Minute + time.Duration(r.Float64()*float64(slack))).Truncate(time.Second)
+	slack := slot.length() - d - 3*calm
+	if slot.spread > 0 {
+		slack = min(slack, slot.spread)
+	}
+	onset := slot.from.Add(calm + time.Duration(r.Float64()*float64(slack))).Truncate(time.Second)
 	return interval{onset, onset.Add(d)}
 }
 
-func (p *plan) place(r *rand.Rand, k Kind, slot interval, w *world, b *bank) {
+func (p *plan) place(r *rand.Rand, k Kind, slot gap, w *world, b *bank) {
 	middle := slot.from.Add(slot.length() / 2)
 	busy := w.services[r.IntN(2)]
 	var t Truth
@@ -154,12 +196,12 @@ func (p *plan) place(r *rand.Rand, k Kind, slot interval, w *world, b *bank) {
 		s := w.services[r.IntN(len(w.services)-1)]
 		m := s.primary
 		version := m.name + "-" + pick(r, []string{"2025-08-28", "2025-09-15", "2025-09-30"})
-		p.slowModel = slowModel{within(r, slot, s.rate(middle)*(1-s.otherModel)), s, version, between(r, 2.5, 5)}
+		p.slowModel = slowModel{within(r, slot, s.rate(middle)*(1-s.otherModel)), s, version, p.factor(between(r, 2.5, 5))}
 		t = truth(k, p.slowModel.interval, s.name, Cause{"model_version", version}, s)
 		p.changes(p.slowModel.interval, "model_version", s, m.version, version, m.name)
 	case ErrorRate:
 		pr := w.providers[r.IntN(2)] // each of these is the main one of two services
-		share, perHour := between(r, 0.35, 0.7), 0.0
+		share, perHour := p.share(between(r, 0.35, 0.7)), 0.0
 		var touched []*service
 		for _, s := range w.services {
 			if s.primary.provider == pr {
@@ -176,26 +218,26 @@ func (p *plan) place(r *rand.Rand, k Kind, slot interval, w *world, b *bank) {
 		in := within(r, slot, wanted)
 		past := busy.expected(in.from, in.length()) * busy.userMix.share(rank)
 		u := busy.users[rank]
-		p.flood = flood{in, busy, u, max(50, min(140, int(10*past))), between(r, 18, 24)}
+		p.flood = flood{in, busy, u, p.count(max(50, min(140, int(10*past)))), p.factor(between(r, 18, 24))}
 		t = truth(k, in, u.id, Cause{"user", u.id}, busy)
 	case Jailbreak:
 		users := w.usersOfBusyKey(r)
 		s := w.services[r.IntN(len(w.services)-1)]
-		p.campaign = campaign{within(r, slot, wanted), s, sample(r, users, 3+r.IntN(4)), 45 + r.IntN(36)}
+		p.campaign = campaign{within(r, slot, wanted), s, sample(r, users, 3+r.IntN(4)), p.count(45 + r.IntN(36))}
 		key := users[0].key
 		t = truth(k, p.campaign.interval, key, Cause{"api_key", key}, s)
 	case AgentTrajectory:
 		old := busy.agents[0]
 		bad := agent{old.name, nextVersion(old.version)}
 		share := between(r, 0.7, 1)
-		loops := between(r, 0.55, 0.68)
+		loops := p.share(between(r, 0.55, 0.68))
 		perHour := busy.rate(middle) * mainAgentShare * share * loops
 		p.rollout = rollout{within(r, slot, perHour), busy, bad, share, loops}
 		t = truth(k, p.rollout.interval, bad.name, Cause{"agent_version", bad.name + "@" + bad.version}, busy)
 		p.changes(p.rollout.interval, "deployment", busy, old.version, bad.version, "agent "+bad.name)
 	case SemanticNovelty:
 		s := w.services[0] // a fraction of its conversations must still be many
-		share := between(r, 0.27, 0.35)
+		share := p.share(between(r, 0.27, 0.35))
 		p.novelty = novelty{within(r, slot, s.rate(middle)*share), s, pick(r, b.aliens), share}
 		t = truth(k, p.novelty.interval, s.name, Cause{"topic", s.name}, s)
 	}
@@ -245,18 +287,23 @@ func (w *world) usersOfBusyKey(r *rand.Rand) []*user {
 }
 
 // placeDecoys keeps each decoy out of the services that an incident touches around that time, so that nobody can
-// mistake it for a cause or an effect.
-func (p *plan) placeDecoys(r *rand.Rand, room interval, w *world) error {
+// mistake it for a cause or an effect. Of each kind there is one a round; those of later rounds keep away from earlier ones.
+func (p *plan) placeDecoys(r *rand.Rand, rounds int, room interval, w *world) error {
 	type place struct {
 		service *service
 		at      time.Time
 	}
-	const step = 5 * time.Minute
+	const (
+		step  = 5 * time.Minute
+		apart = 2 * time.Hour
+	)
+	var taken, earlier []place
 	free := func(before, after time.Duration) (place, error) {
 		var all []place
 		for _, s := range w.services {
 			for at := room.from.Add(step); at.Add(after).Before(room.to); at = at.Add(step) {
-				if !p.touches(s, interval{at.Add(-before), at.Add(after)}) {
+				crowded := slices.ContainsFunc(earlier, func(e place) bool { return e.service == s && at.Sub(e.at).Abs() < apart })
+				if !crowded && !p.touches(s, interval{at.Add(-before), at.Add(after)}) {
 					all = append(all, place{s, at})
 				}
 			}
@@ -264,24 +311,37 @@ func (p *plan) placeDecoys(r *rand.Rand, room interval, w *world) error {
 		if len(all) == 0 {
 			return place{}, fmt.Errorf("scenario: no calm place for a decoy in %s; lengthen the duration", room.length())
 		}
-		return pick(r, all), nil
+		chosen := pick(r, all)
+		taken = append(taken, chosen)
+		return chosen, nil
 	}
-	d, err := free(time.Hour, time.Hour)
-	if err != nil {
-		return err
+	for range rounds {
+		earlier = slices.Clone(taken)
+		d, err := free(time.Hour, time.Hour)
+		if err != nil {
+			return err
+		}
+		p.deployments = append(p.deployments, deployment{service: d.service, at: d.at})
+		k, err := free(20*time.Minute, 70*time.Minute)
+		if err != nil {
+			return err
+		}
+		length := time.Duration(between(r, 35, 45) * float64(time.Minute)).Truncate(time.Second)
+		p.peaks = append(p.peaks, peak{interval{k.at, k.at.Add(length)}, k.service, between(r, 2.5, 4)})
+		q, err := free(20*time.Minute, 30*time.Minute)
+		if err != nil {
+			return err
+		}
+		p.slow = append(p.slow, slowRequest{q.service, q.at, 30})
 	}
-	p.deployment = deployment{d.service, d.at, nextVersion(d.service.version)}
-	k, err := free(20*time.Minute, 70*time.Minute)
-	if err != nil {
-		return err
+	slices.SortStableFunc(p.deployments, func(a, b deployment) int { return a.at.Compare(b.at) })
+	current := make(map[*service]string)
+	for i := range p.deployments {
+		d := &p.deployments[i]
+		d.previous = cmp.Or(current[d.service], d.service.version)
+		d.version = nextVersion(d.previous)
+		current[d.service] = d.version
 	}
-	length := time.Duration(between(r, 35, 45) * float64(time.Minute)).Truncate(time.Second)
-	p.peak = peak{interval{k.at, k.at.Add(length)}, k.service, between(r, 2.5, 4)}
-	q, err := free(20*time.Minute, 30*time.Minute)
-	if err != nil {
-		return err
-	}
-	p.slow = slowRequest{q.service, q.at, 30}
 	return nil
 }
 
@@ -295,10 +355,13 @@ func (p *plan) touches(s *service, in interval) bool {
 // What is in force at a time:
 
 func (p *plan) serviceVersion(s *service, at time.Time) string {
-	if s == p.deployment.service && !at.Before(p.deployment.at) {
-		return p.deployment.version
+	version := s.version
+	for _, d := range p.deployments {
+		if s == d.service && !at.Before(d.at) {
+			version = d.version
+		}
 	}
-	return s.version
+	return version
 }
 
 // modelVersion returns the version that answers and the factor on its times.
@@ -317,9 +380,24 @@ func (p *plan) failure(pr *provider, at time.Time) (float64, string) {
 	return pr.errorRate, pr.errorType
 }
 
+// volume is the factor on the usual requests.
 func (p *plan) volume(s *service, at time.Time) float64 {
-	if s == p.peak.service && p.peak.holds(at) {
-		return p.peak.factor
+	factor := 1.0
+	for _, k := range p.peaks {
+		if s == k.service && k.holds(at) {
+			factor = max(factor, k.factor)
+		}
 	}
-	return 1
+	return factor
+}
+
+// highest is the largest volume of the service at any time.
+func (p *plan) highest(s *service) float64 {
+	factor := 1.0
+	for _, k := range p.peaks {
+		if s == k.service {
+			factor = max(factor, k.factor)
+		}
+	}
+	return factor
 }

@@ -276,9 +276,8 @@ func (t *run) chat(parent pcommon.SpanID, x exchange) (failure string) {
 		in = int(float64(in+30) * t.plan.flood.factor)
 		out = min(int(float64(out)*t.plan.flood.factor), m.maxOutput)
 	}
-	if x.last && !t.slowDone && ses.service == t.plan.slow.service && !t.now.Before(t.plan.slow.at) {
-		t.slowDone = true
-		factor *= t.plan.slow.factor
+	if x.last {
+		factor *= t.slowness()
 	}
 	first := factor * (lognormal(r, m.firstMS, 0.25) + 0.03*float64(in))
 	rest := factor * float64(out) * m.tokenMS * lognormal(r, 1, 0.15)
@@ -295,6 +294,17 @@ func (t *run) chat(parent pcommon.SpanID, x exchange) (failure string) {
 	t.close(sp, "")
 	t.pause(2, 15)
 	return ""
+}
+
+// slowness is the factor on the time of the request when one of the slow ones is due, and 1 otherwise.
+func (t *run) slowness() float64 {
+	for i, q := range t.plan.slow {
+		if !t.slowDone[i] && t.ses.service == q.service && !t.now.Before(q.at) {
+			t.slowDone[i] = true
+			return q.factor
+		}
+	}
+	return 1
 }
 
 // recorded is what instrumentation keeps of a long exchange: the question and the end.

@@ -26,7 +26,7 @@ type Scenario struct {
 	plan     *plan
 	queue    eventQueue
 	order    uint64
-	slowDone bool // the one slow request has been made
+	slowDone []bool // which of the slow requests have been made
 }
 
 // New prepares the scenario of a configuration. Memory stays bounded by the traffic of a few minutes.
@@ -43,6 +43,7 @@ func New(cfg Config) (*Scenario, error) {
 	if s.plan, err = newPlan(cfg, s.world, b); err != nil {
 		return nil, err
 	}
+	s.slowDone = make([]bool, len(s.plan.slow))
 	for _, m := range s.plan.markers {
 		s.emit(Step{At: m.At, Traces: ptrace.NewTraces(), Logs: plog.NewLogs(), Marker: &m})
 	}
@@ -72,10 +73,7 @@ func (s *Scenario) Truth() []Truth { return slices.Clone(s.plan.truths) }
 // arrivals lets conversations begin at the rate of the service, by thinning a faster Poisson process.
 func (s *Scenario) arrivals(svc *service) {
 	r := stream(s.cfg.Seed, "arrivals/"+svc.name, 0)
-	fastest := svc.perHour * (1 + svc.amplitude) / turnsPerConversation
-	if svc == s.plan.peak.service {
-		fastest *= s.plan.peak.factor
-	}
+	fastest := svc.perHour * (1 + svc.amplitude) / turnsPerConversation * s.plan.highest(svc)
 	var number uint64
 	var arrive func(at time.Time)
 	wait := func(from time.Time) {

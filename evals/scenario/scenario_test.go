@@ -209,37 +209,59 @@ func checkTopics(t *testing.T, rec *record) {
 }
 
 func checkDecoys(t *testing.T, rec *record) {
-	d := rec.plan.deployment
+	for _, d := range rec.plan.deployments {
+		checkDeployment(t, rec, d)
+	}
+	for _, k := range rec.plan.peaks {
+		checkPeak(t, rec, k)
+	}
+	for _, q := range rec.plan.slow {
+		checkSlowRequest(t, rec, q)
+	}
+	night, evening := time.Date(2025, 10, 7, 2, 0, 0, 0, time.UTC), time.Date(2025, 10, 7, 13, 0, 0, 0, time.UTC)
+	asleep := len(rec.roots(func(s span) bool { return interval{night, night.Add(2 * time.Hour)}.holds(s.start) }))
+	awake := len(rec.roots(func(s span) bool { return interval{evening, evening.Add(2 * time.Hour)}.holds(s.start) }))
+	require.Less(t, float64(asleep), 0.5*float64(awake), "nights are calm")
+}
+
+func (rec *record) roots(keep func(span) bool) []span {
+	return rec.filter(func(s span) bool { return s.parent.IsEmpty() && keep(s) })
+}
+
+func checkDeployment(t *testing.T, rec *record, d deployment) {
 	require.True(t, slices.ContainsFunc(rec.markers, func(m Marker) bool {
 		return m.Kind == "deployment" && m.Service == d.service.name && m.Version == d.version && m.At.Equal(d.at)
 	}))
-	roots := func(keep func(span) bool) []span {
-		return rec.filter(func(s span) bool { return s.parent.IsEmpty() && keep(s) })
+	later := rec.cfg.end()
+	for _, next := range rec.plan.deployments {
+		if next.service == d.service && next.at.After(d.at) {
+			later = next.at
+			break
+		}
 	}
-	for _, s := range roots(func(s span) bool { return s.service == d.service.name }) {
-		require.Equal(t, !s.start.Before(d.at), s.version == d.version)
+	for _, s := range rec.roots(func(s span) bool { return s.service == d.service.name }) {
+		require.Equal(t, interval{d.at, later}.holds(s.start), s.version == d.version)
 	}
+}
 
-	k := rec.plan.peak
+func checkPeak(t *testing.T, rec *record, k peak) {
 	count := func(in interval) float64 {
-		return float64(len(roots(func(s span) bool { return s.service == k.service.name && in.holds(s.start) })))
+		return float64(len(rec.roots(func(s span) bool { return s.service == k.service.name && in.holds(s.start) })))
 	}
 	// Conversations take a while to fill up and to end.
 	usual := (count(interval{k.from.Add(-k.length()), k.from}) + count(interval{k.to.Add(15 * time.Minute), k.to.Add(15*time.Minute + k.length())})) / 2
 	ratio := count(k.interval) / usual
 	require.True(t, ratio > 1.6 && ratio < 6, "peak of %.2f", ratio)
 
+}
+
+func checkSlowRequest(t *testing.T, rec *record, q slowRequest) {
 	slow := rec.chats(func(s span) bool {
-		return s.service == rec.plan.slow.service.name && !s.start.Before(rec.plan.slow.at) && s.start.Before(rec.plan.slow.at.Add(30*time.Minute))
+		return s.service == q.service.name && interval{q.at, q.at.Add(30 * time.Minute)}.holds(s.start)
 	})
 	longest := slices.MaxFunc(slow, func(a, b span) int { return int(a.took() - b.took()) })
 	typical := median(rec.chats(func(s span) bool { return s.service == longest.service && s.model == longest.model && !s.failed }), seconds)
 	require.Greater(t, seconds(longest), 10*typical)
-
-	night, evening := time.Date(2025, 10, 7, 2, 0, 0, 0, time.UTC), time.Date(2025, 10, 7, 13, 0, 0, 0, time.UTC)
-	asleep := len(roots(func(s span) bool { return interval{night, night.Add(2 * time.Hour)}.holds(s.start) }))
-	awake := len(roots(func(s span) bool { return interval{evening, evening.Add(2 * time.Hour)}.holds(s.start) }))
-	require.Less(t, float64(asleep), 0.5*float64(awake), "nights are calm")
 }
 
 func checkTruths(t *testing.T, rec *record) {
@@ -251,7 +273,7 @@ func checkTruths(t *testing.T, rec *record) {
 		require.False(t, truth.End.After(rec.cfg.end().Add(-time.Hour)))
 		length := truth.End.Sub(truth.Onset)
 		require.True(t, length >= 44*time.Minute && length <= 2*time.Hour, "%s lasts %s", truth.Type, length)
-		if i > 0 {
+		if i > 0 && !rec.cfg.Overlap {
 			require.True(t, truth.Onset.After(truths[i-1].End), "incidents do not overlap")
 		}
 		in := interval{truth.Onset, truth.End}
@@ -422,7 +444,7 @@ func TestControlKeepsTrafficAndDecoys(t *testing.T) {
 	control := play(t, cfg)
 
 	require.Empty(t, control.Truth())
-	require.Equal(t, sick.plan.deployment.at, control.plan.deployment.at)
+	require.Equal(t, sick.plan.deployments[0].at, control.plan.deployments[0].at)
 	checkDecoys(t, control)
 	require.Len(t, control.markers, 1, "only the harmless deployment")
 
@@ -442,6 +464,67 @@ func TestControlKeepsTrafficAndDecoys(t *testing.T) {
 	for _, s := range control.spans {
 		require.False(t, s.operation == "chat" && s.in+s.out > 20000)
 	}
+}
+
+// Incidents that share time are harder to tell apart, but each is still whole.
+func TestOverlap(t *testing.T) {
+	for seed := uint64(1); seed <= 20; seed++ {
+		cfg := seeded(seed)
+		cfg.Overlap = true
+		s, err := New(cfg)
+		require.NoError(t, err)
+		truths := s.Truth()
+		require.Len(t, truths, 6)
+		require.True(t, slices.IsSortedFunc(truths, func(a, b Truth) int { return a.Onset.Compare(b.Onset) }))
+		for i := 1; i < len(truths); i++ {
+			first, second := truths[i-1], truths[i]
+			if i%2 == 1 {
+				require.False(t, second.Onset.After(first.Onset.Add(first.End.Sub(first.Onset)/2)), "it begins before the middle of the first")
+			} else {
+				require.True(t, second.Onset.After(first.End), "pairs are apart")
+			}
+		}
+	}
+	cfg := seeded(1)
+	cfg.Overlap = true
+	checkTruths(t, play(t, cfg))
+}
+
+// Weak incidents are about the same subjects with the same causes, and less of them is seen.
+func TestStrength(t *testing.T) {
+	cfg := seeded(6)
+	full := play(t, cfg)
+	cfg.Strength = 0.4
+	weak := play(t, cfg)
+	require.Len(t, weak.Truth(), 6)
+	require.Equal(t, full.plan.slowModel.version, weak.plan.slowModel.version)
+	require.InDelta(t, 1+0.4*(full.plan.slowModel.factor-1), weak.plan.slowModel.factor, 1e-9)
+	require.InDelta(t, 0.4*full.plan.outage.share, weak.plan.outage.share, 1e-9)
+	require.Less(t, weak.plan.flood.factor, full.plan.flood.factor)
+	require.Less(t, weak.plan.campaign.attempts, full.plan.campaign.attempts)
+	require.Less(t, weak.plan.rollout.loops, full.plan.rollout.loops)
+	require.Less(t, weak.plan.novelty.share, full.plan.novelty.share)
+	for i, truth := range weak.Truth() {
+		require.Equal(t, full.Truth()[i].Subject, truth.Subject)
+	}
+}
+
+func TestDecoys(t *testing.T) {
+	cfg := seeded(4)
+	cfg.Decoys = 3
+	rec := play(t, cfg)
+	checkDecoys(t, rec)
+	require.Len(t, rec.plan.deployments, 3)
+	require.Len(t, rec.plan.peaks, 3)
+	require.Len(t, rec.plan.slow, 3)
+	for i, d := range rec.plan.deployments {
+		require.False(t, rec.plan.touches(d.service, interval{d.at.Add(-time.Hour), d.at.Add(time.Hour)}), "deployment %d", i)
+	}
+
+	cfg.Decoys, cfg.Control = 0, true
+	rec = play(t, cfg)
+	require.Empty(t, rec.markers)
+	require.Empty(t, rec.plan.peaks)
 }
 
 func TestSelectedIncidents(t *testing.T) {
@@ -501,6 +584,8 @@ func TestConfigValidate(t *testing.T) {
 	}{
 		{"no start", func(c *Config) { c.Start = time.Time{} }, "start is not set"},
 		{"too little traffic", func(c *Config) { c.RequestsPerHour = 10 }, "requests_per_hour 10"},
+		{"no strength", func(c *Config) { c.Strength = 0 }, "strength 0"},
+		{"too many decoys", func(c *Config) { c.Decoys = 9 }, "decoys 9"},
 		{"unknown kind", func(c *Config) { c.Incidents = []Kind{"meteor"} }, `unknown kind "meteor"`},
 		{"kind listed twice", func(c *Config) { c.Incidents = []Kind{Jailbreak, Jailbreak} }, "listed twice"},
 		{"no time to learn", func(c *Config) { c.Warmup = 0 }, "warmup"},

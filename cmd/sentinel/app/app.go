@@ -19,8 +19,6 @@ import (
 
 	"github.com/llm-sentinel/llm-sentinel/api"
 	"github.com/llm-sentinel/llm-sentinel/embed/builtin"
-	"github.com/llm-sentinel/llm-sentinel/embed/cache"
-	"github.com/llm-sentinel/llm-sentinel/embed/ollama"
 	"github.com/llm-sentinel/llm-sentinel/engine"
 	"github.com/llm-sentinel/llm-sentinel/engine/screen"
 	"github.com/llm-sentinel/llm-sentinel/engine/semantic"
@@ -49,6 +47,9 @@ type App struct {
 	pipeline *engine.Pipeline
 	receiver *otlp.Receiver
 	server   *api.Server
+	remote   *remote // the embedder behind a server; nil for none
+	alone    bool    // no embedder stands in for that one
+	patient  *patient
 	closers  []func() error // in order of opening
 }
 
@@ -179,32 +180,31 @@ func (a *App) lenses(ctx context.Context, memory engine.Memory) ([]engine.Lens, 
 		a.log.Warn("attack memory not filled", "model", static.Model().Name, "error", err) // the memory says so again when it is used
 	}
 	out := []engine.Lens{{Embedder: static, Memory: memory}}
-	if a.cfg.Embed.Provider != EmbedOllama {
-		return out, nil
+	if a.remote == nil {
+		if a.remote, err = newRemote(a.cfg.Embed, a.log); err != nil || a.remote == nil {
+			return out, err
+		}
+		a.closers = append(a.closers, a.remote.close)
 	}
-	remote, err := ollama.New(a.cfg.Embed.Ollama, a.log)
-	if err != nil {
-		return nil, err
-	}
-	a.closers = append(a.closers, func() error { remote.Close(); return nil })
-	cached, err := cache.New(remote, a.cfg.Embed.Cache)
-	if err != nil {
-		return nil, err
-	}
+	cached := a.remote.cached
 	a.registry.MustRegister(
 		counter("sentinel_embed_cache_hits_total", "Texts whose vector was remembered.", func() uint64 { return cached.Stats().Hits }),
 		counter("sentinel_embed_cache_misses_total", "Texts that the embedder was asked for.", func() uint64 { return cached.Stats().Misses }),
 	)
-	preferred := &served{Embedder: cached, connect: remote.Connect, memory: memory}
-	err = remote.Connect(ctx)
+	preferred := &served{Embedder: cached, connect: a.remote.connect, memory: memory}
+	err = a.remote.connect(ctx)
 	if err != nil && engine.ErrorCode(err) != engine.CodeUnavailable {
 		return nil, err // waiting does not mend what is configured wrongly
 	}
 	if err == nil {
 		err = preferred.prepare(ctx)
 	}
+	if a.alone {
+		a.patient = &patient{Embedder: preferred}
+		return []engine.Lens{{Embedder: a.patient, Memory: memory}}, err
+	}
 	if err != nil {
-		a.log.Warn("embedder not ready, the built-in one stands in until it is", "model", remote.Model().Name, "error", err)
+		a.log.Warn("embedder not ready, the built-in one stands in until it is", "model", cached.Model().Name, "error", err)
 	}
 	return append([]engine.Lens{{Embedder: preferred, Memory: memory}}, out...), nil
 }

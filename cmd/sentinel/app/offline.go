@@ -40,13 +40,18 @@ const (
 )
 
 // NewOffline makes a pipeline that knows what ships in the binary, and with saved what Save returned. Close must be called.
-func NewOffline(ctx context.Context, cfg Config, saved []byte, log *slog.Logger) (_ *Offline, err error) {
+func NewOffline(ctx context.Context, cfg Config, saved []byte, log *slog.Logger) (*Offline, error) {
+	return newOffline(ctx, cfg, nil, saved, log)
+}
+
+// newOffline shares the embedder behind a server with others, unless that is nil.
+func newOffline(ctx context.Context, cfg Config, shared *remote, saved []byte, log *slog.Logger) (_ *Offline, err error) {
 	dir, err := os.MkdirTemp("", "sentinel-offline-")
 	if err != nil {
 		return nil, fmt.Errorf("offline: %w", err)
 	}
 	cfg.DataDir, cfg.Store.Path, cfg.Memory.Path = dir, offlineStore, offlineMemory
-	o := &Offline{app: &App{cfg: cfg, log: log, registry: prometheus.NewRegistry()}, dir: dir}
+	o := &Offline{app: &App{cfg: cfg, log: log, registry: prometheus.NewRegistry(), remote: shared, alone: true}, dir: dir}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, o.Close())
@@ -81,31 +86,41 @@ func (o *Offline) Learn(ctx context.Context, spans []engine.Span) error {
 			}
 		}
 	})
-	if err != nil {
-		return err
+	if err == nil {
+		err = o.app.pipeline.Settle(ctx)
 	}
-	return o.app.pipeline.Settle(ctx)
+	return o.whole(err)
 }
 
 // Attacks teaches known attacks. Of each memo the id, text, family and kind of the collection count; texts are redacted, cut and
 // embedded as those of traces are.
 func (o *Offline) Attacks(ctx context.Context, known []engine.Memo) error {
-	return o.app.pipeline.RememberAttacks(ctx, known)
+	return o.whole(o.app.pipeline.RememberAttacks(ctx, known))
 }
 
 // Findings is what each detector says of a trace by itself. It teaches nothing.
 func (o *Offline) Findings(ctx context.Context, t engine.Trace) ([]engine.Finding, error) {
-	return o.app.pipeline.Findings(ctx, t)
+	findings, err := o.app.pipeline.Findings(ctx, t)
+	return findings, o.whole(err)
 }
 
 // Score judges one trace and teaches nothing.
 func (o *Offline) Score(ctx context.Context, t engine.Trace) (engine.Verdict, error) {
-	return o.app.pipeline.Score(ctx, t)
+	v, err := o.app.pipeline.Score(ctx, t)
+	return v, o.whole(err)
+}
+
+// whole adds to an error that texts were not embedded, in this call or an earlier one: figures without them would be of something else.
+func (o *Offline) whole(err error) error {
+	if o.app.patient == nil {
+		return err
+	}
+	return errors.Join(err, o.app.patient.err())
 }
 
 // Play works off batches as they would have come in, in order, up to the last note.
 func (o *Offline) Play(ctx context.Context, batches iter.Seq2[engine.Batch, error]) error {
-	return o.app.pipeline.Replay(ctx, batches)
+	return o.whole(o.app.pipeline.Replay(ctx, batches))
 }
 
 // Incidents lists all incidents, by onset, with evidence and notes.
