@@ -113,7 +113,7 @@ func TestEveryRouteAsksForAKeyOrIsKnownToBeOpen(t *testing.T) {
 	s := newServer(t, newBackend(), public)
 	open := []string{"/", "/ui/app.js", "/ui/style.css", "/openapi.json", "/api/v1/openapi.json", "/api/v1/health"}
 	for _, route := range s.router.Routes() {
-		w := send(s, route.Method, strings.ReplaceAll(route.Path, ":id", "i-1"), "")
+		w := send(s, route.Method, strings.ReplaceAll(route.Path, ":id", "i-1"), "{}") // webhooks ask for a signature instead of a key
 		if w.Code != http.StatusUnauthorized {
 			require.Contains(t, open, route.Path)
 			continue

@@ -8,11 +8,11 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/llm-sentinel/llm-sentinel/api/hook"
 	"github.com/llm-sentinel/llm-sentinel/engine"
 )
 
-// Deps is what the API works through. All are needed but OTLP: without it the OTLP routes do not exist.
-// Errors of all of them reach the caller by their engine.Code; those without one are logged and answered with 500.
+// Deps is what the API works through. All of the first block are needed. Errors of all of them reach the caller by their engine.Code; those without one are logged and answered with 500.
 type Deps struct {
 	Scorer     engine.Scorer
 	Sink       engine.Sink
@@ -23,9 +23,19 @@ type Deps struct {
 	Services   Services
 	Health     HealthReporter
 	Keys       Keys
-	OTLP       http.Handler // serves /v1/traces, /v1/logs and /v1/metrics
 	Gatherer   prometheus.Gatherer
 	Registerer prometheus.Registerer
+
+	OTLP        http.Handler       // serves /v1/traces, /v1/logs and /v1/metrics; without it these routes do not exist
+	Markers     Markers            // without it there is nothing at /markers
+	Hooks       *hook.Receiver     // without it all webhooks are refused
+	DeadLetters engine.DeadLetters // without it there is nothing at /deliveries: no receivers are configured
+	Stream      *Hub               // without it there is nothing at /stream
+}
+
+// Markers lists change markers: those with from <= At < to, oldest first and by id where times are the same.
+type Markers interface {
+	Markers(ctx context.Context, from, to time.Time) ([]engine.ChangeMarker, error)
 }
 
 // Decoder reads one OTLP trace export request. Spans that cannot be used are left out and named in rejections; an error
@@ -40,6 +50,8 @@ type Decoder interface {
 type Listing interface {
 	Anomalies(ctx context.Context, q engine.AnomalyQuery) (engine.Page[engine.Anomaly], error)
 	Incidents(ctx context.Context, q engine.IncidentQuery) (engine.Page[engine.Incident], error)
+	// Anomaly and Incident return engine.CodeNotFound when there is none.
+	Anomaly(ctx context.Context, id string) (engine.Anomaly, error)
 	Incident(ctx context.Context, id string) (engine.Incident, error)
 }
 

@@ -1,10 +1,14 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -13,7 +17,10 @@ import (
 	"github.com/llm-sentinel/llm-sentinel/engine"
 )
 
-const maxMarkers = 1000 // in one request
+const (
+	maxEvents      = 1000 // in one request
+	maxEvaluations = 32   // of one version
+)
 
 // markerRequest tells of one change.
 type markerRequest struct {
@@ -26,45 +33,43 @@ type markerRequest struct {
 	Description string            `json:"description"`
 }
 
-type markersResponse struct {
+// modelRequest tells of a version of a model or a prompt, and perhaps of how it was evaluated.
+type modelRequest struct {
+	markerRequest
+	Evaluations map[string]float64 `json:"evaluations"` // results by the name of the measure
+}
+
+type eventsResponse struct {
 	IDs []string `json:"ids"` // in the order of the request
 }
 
 func (s *Server) addDeployments(c *gin.Context) error {
-	return s.addMarkers(c, engine.MarkerDeployment,
-		engine.MarkerDeployment, engine.MarkerRollback, engine.MarkerConfiguration, engine.MarkerPromptVersion, engine.MarkerModelVersion)
+	return addMarkers(s, c, func(r markerRequest, prefix string, now time.Time) (engine.ChangeMarker, error) {
+		return r.marker(prefix, now,
+			engine.MarkerDeployment, engine.MarkerRollback, engine.MarkerConfiguration, engine.MarkerPromptVersion, engine.MarkerModelVersion)
+	})
 }
 
 func (s *Server) addModelVersions(c *gin.Context) error {
-	return s.addMarkers(c, engine.MarkerModelVersion, engine.MarkerModelVersion)
+	return addMarkers(s, c, modelRequest.marker)
 }
 
 // addMarkers takes one change or an array of them and answers once they are stored.
-func (s *Server) addMarkers(c *gin.Context, kind engine.MarkerKind, allowed ...engine.MarkerKind) error {
+func addMarkers[T any](s *Server, c *gin.Context, marker func(request T, prefix string, now time.Time) (engine.ChangeMarker, error)) error {
 	body, err := s.readJSON(c, false)
 	if err != nil {
 		return err
 	}
-	requests, single, err := decodeMarkers(body)
+	requests, single, err := decodeEvents[T](body)
 	if err != nil {
 		return err
 	}
-	source := caller(c)
-	if source == "" {
-		source = "api"
-	}
+	source := cmp.Or(caller(c), "api")
 	now := time.Now().UTC()
 	markers := make([]engine.ChangeMarker, len(requests))
-	response := markersResponse{IDs: make([]string, len(requests))}
+	response := eventsResponse{IDs: make([]string, len(requests))}
 	for i, request := range requests {
-		field := ""
-		if !single {
-			field = fmt.Sprintf("[%d].", i)
-		}
-		if request.Kind == "" {
-			request.Kind = kind
-		}
-		if markers[i], err = request.marker(field, now, allowed); err != nil {
+		if markers[i], err = marker(request, fieldPrefix(i, single), now); err != nil {
 			return err
 		}
 		markers[i].Source = source
@@ -76,9 +81,10 @@ func (s *Server) addMarkers(c *gin.Context, kind engine.MarkerKind, allowed ...e
 	return reply(c, http.StatusAccepted, response)
 }
 
-func decodeMarkers(body []byte) (requests []markerRequest, single bool, err error) {
+// decodeEvents reads one event or an array of them.
+func decodeEvents[T any](body []byte) (requests []T, single bool, err error) {
 	if body[0] != '[' {
-		requests = make([]markerRequest, 1)
+		requests = make([]T, 1)
 		return requests, true, decodeJSON(body, &requests[0])
 	}
 	if err := decodeJSON(body, &requests); err != nil {
@@ -87,15 +93,43 @@ func decodeMarkers(body []byte) (requests []markerRequest, single bool, err erro
 	if len(requests) == 0 {
 		return nil, false, engine.Errorf(engine.CodeInvalid, "the array is empty")
 	}
-	if len(requests) > maxMarkers {
-		return nil, false, engine.Errorf(engine.CodeTooLarge, "the array has %d changes; at most %d are taken at once", len(requests), maxMarkers)
+	if len(requests) > maxEvents {
+		return nil, false, engine.Errorf(engine.CodeTooLarge, "the array has %d events; at most %d are taken at once", len(requests), maxEvents)
 	}
 	return requests, false, nil
 }
 
+// fieldPrefix is what stands before the name of a field of the event at index i.
+func fieldPrefix(i int, single bool) string {
+	if single {
+		return ""
+	}
+	return fmt.Sprintf("[%d].", i)
+}
+
+func (r modelRequest) marker(prefix string, now time.Time) (engine.ChangeMarker, error) {
+	if len(r.Evaluations) > maxEvaluations {
+		return engine.ChangeMarker{}, invalidField(prefix+"evaluations", "has %d results; at most %d are taken", len(r.Evaluations), maxEvaluations)
+	}
+	results := make([]string, 0, len(r.Evaluations))
+	for _, name := range slices.Sorted(maps.Keys(r.Evaluations)) {
+		if name == "" {
+			return engine.ChangeMarker{}, invalidField(prefix+"evaluations", "has a result without a name")
+		}
+		if err := checkText(prefix+"evaluations", name, maxName); err != nil {
+			return engine.ChangeMarker{}, err
+		}
+		results = append(results, fmt.Sprintf("%s %g", name, r.Evaluations[name]))
+	}
+	if len(results) > 0 {
+		r.Description = strings.TrimPrefix(r.Description+"; evaluated: "+strings.Join(results, ", "), "; ")
+	}
+	return r.markerRequest.marker(prefix, now, engine.MarkerModelVersion, engine.MarkerPromptVersion, engine.MarkerRollback)
+}
+
 // marker checks the request, whose fields are named behind prefix. The id follows from the content: the same change told twice
-// with its time is one marker.
-func (r markerRequest) marker(prefix string, now time.Time, allowed []engine.MarkerKind) (engine.ChangeMarker, error) {
+// with its time is one marker. The kind is the first of those allowed when it is left out.
+func (r markerRequest) marker(prefix string, now time.Time, allowed ...engine.MarkerKind) (engine.ChangeMarker, error) {
 	for _, text := range []struct {
 		field, value string
 		limit        int
@@ -114,11 +148,10 @@ func (r markerRequest) marker(prefix string, now time.Time, allowed []engine.Mar
 			return engine.ChangeMarker{}, err
 		}
 	}
-	known := false
-	for _, kind := range allowed {
-		known = known || r.Kind == kind
+	if r.Kind == "" {
+		r.Kind = allowed[0]
 	}
-	if !known {
+	if !slices.Contains(allowed, r.Kind) {
 		return engine.ChangeMarker{}, invalidField(prefix+"kind", "%q is not one of %v", r.Kind, allowed)
 	}
 	at, err := parseTime(prefix+"timestamp", r.Timestamp)

@@ -53,6 +53,9 @@ func (s *Server) addFeedback(c *gin.Context) error {
 	if err := request.validate(); err != nil {
 		return err
 	}
+	if err := s.checkSubject(c, request); err != nil {
+		return err
+	}
 	if request.By == "" {
 		request.By = caller(c)
 	}
@@ -64,6 +67,16 @@ func (s *Server) addFeedback(c *gin.Context) error {
 		return err
 	}
 	return reply(c, http.StatusCreated, feedback)
+}
+
+// checkSubject refuses feedback on what is not there: it would teach nothing, and its sender would not know.
+func (s *Server) checkSubject(c *gin.Context, r feedbackRequest) (err error) {
+	if r.IncidentID != "" {
+		_, err = s.deps.Listing.Incident(c.Request.Context(), r.IncidentID)
+	} else {
+		_, err = s.deps.Listing.Anomaly(c.Request.Context(), r.AnomalyID)
+	}
+	return err
 }
 
 func (s *Server) listFeedback(c *gin.Context) error {

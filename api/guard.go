@@ -117,13 +117,16 @@ func (s *Server) identify(c *gin.Context) (*engine.APIKey, error) {
 	return s.auth.identify(ctx, credential(c.Request))
 }
 
-// limitUploads bounds the memory that bodies take: at most MaxUploads of them are held at once.
-func (s *Server) limitUploads(c *gin.Context) {
-	select {
-	case s.uploads <- struct{}{}:
-		defer func() { <-s.uploads }()
-		c.Next()
-	default:
-		s.fail(c, &engine.Error{Code: engine.CodeFull, Message: "too many requests with a body at once", RetryAfter: time.Second})
+// limit bounds the memory that bodies take: as many of them are held at once as there are slots.
+func (s *Server) limit(slots int) gin.HandlerFunc {
+	held := make(chan struct{}, slots)
+	return func(c *gin.Context) {
+		select {
+		case held <- struct{}{}:
+			defer func() { <-held }()
+			c.Next()
+		default:
+			s.fail(c, &engine.Error{Code: engine.CodeFull, Message: "too many requests with a body at once", RetryAfter: time.Second})
+		}
 	}
 }

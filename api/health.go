@@ -55,5 +55,9 @@ func (s *Server) health(c *gin.Context) error {
 	if health.Status == HealthStarting {
 		status = http.StatusServiceUnavailable
 	}
+	if c.Request.Method == http.MethodHead {
+		c.Status(status)
+		return nil
+	}
 	return reply(c, status, response)
 }

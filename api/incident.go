@@ -2,6 +2,8 @@ package api
 
 import (
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/gin-gonic/gin"
 
@@ -23,7 +25,28 @@ func (s *Server) getIncident(c *gin.Context) error {
 	if err != nil {
 		return err
 	}
+	incident.Timeline = withChanges(incident)
 	return reply(c, http.StatusOK, complete(incident))
+}
+
+// withChanges is the timeline with the change markers of the evidence in it, in order of time.
+func withChanges(in engine.Incident) []engine.TimelineEntry {
+	if in.Evidence == nil || len(in.Evidence.Markers) == 0 {
+		return in.Timeline
+	}
+	entries := slices.Clone(in.Timeline)
+	for _, m := range in.Evidence.Markers {
+		what := strings.Join(strings.Fields(strings.Join([]string{m.Service, m.Subject, m.Version}, " ")), " ")
+		if m.Previous != "" {
+			what += ", before " + m.Previous
+		}
+		if m.Description != "" {
+			what += ": " + m.Description
+		}
+		entries = append(entries, engine.TimelineEntry{At: m.At, Event: string(m.Kind), By: m.Source, Note: what})
+	}
+	slices.SortStableFunc(entries, func(a, b engine.TimelineEntry) int { return a.At.Compare(b.At) })
+	return entries
 }
 
 func (s *Server) acknowledge(c *gin.Context) error {

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -19,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/llm-sentinel/llm-sentinel/api/hook"
 	"github.com/llm-sentinel/llm-sentinel/engine"
 )
 
@@ -57,7 +59,13 @@ type backend struct {
 	actErr          error
 
 	feedback []engine.Feedback
-	health   Health
+
+	markers     []engine.ChangeMarker // oldest first
+	markerReads int
+	dead        []engine.Delivery
+	deadQueries []string
+
+	health Health
 
 	keys    map[string]engine.APIKey // by hash
 	lookups int
@@ -109,6 +117,49 @@ func (b *backend) Incidents(_ context.Context, q engine.IncidentQuery) (engine.P
 	defer b.mu.Unlock()
 	b.incidentQueries = append(b.incidentQueries, q)
 	return engine.Page[engine.Incident]{Items: []engine.Incident{b.incident}}, b.listErr
+}
+
+func (b *backend) Anomaly(_ context.Context, id string) (engine.Anomaly, error) {
+	if id != sampleAnomaly().ID {
+		return engine.Anomaly{}, engine.Errorf(engine.CodeNotFound, "no anomaly %s", id)
+	}
+	return sampleAnomaly(), nil
+}
+
+func (b *backend) Markers(_ context.Context, from, to time.Time) ([]engine.ChangeMarker, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.markerReads++
+	var out []engine.ChangeMarker
+	for _, m := range b.markers {
+		if !m.At.Before(from) && m.At.Before(to) {
+			out = append(out, m)
+		}
+	}
+	return out, b.listErr
+}
+
+func (b *backend) DeadDeliveries(_ context.Context, cursor string, limit int) (engine.Page[engine.Delivery], error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.deadQueries = append(b.deadQueries, fmt.Sprintf("%s %d", cursor, limit))
+	return engine.Page[engine.Delivery]{Items: b.dead, Next: "next"}, nil
+}
+
+func (b *backend) Redeliver(_ context.Context, alertID, receiver string, _ time.Time) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i, d := range b.dead {
+		if d.Alert.ID == alertID && d.Receiver == receiver {
+			b.dead = slices.Delete(b.dead, i, i+1)
+			return nil
+		}
+	}
+	return engine.Errorf(engine.CodeNotFound, "no dead delivery of %s to %s", alertID, receiver)
+}
+
+func (b *backend) CountDeliveries(context.Context) (map[engine.DeliveryState]int, error) {
+	return nil, nil
 }
 
 func (b *backend) Incident(_ context.Context, id string) (engine.Incident, error) {
@@ -271,8 +322,24 @@ func newBackend() *backend {
 			Status: HealthDegraded, Uptime: time.Minute, Version: "1.2.3", LearningSeries: 3,
 			Degraded: []engine.Degradation{{Part: "ollama", Since: testTime, Reason: "connection refused"}}, Shed: map[string]uint64{"sampled": 2},
 		},
-		keys: map[string]engine.APIKey{},
+		keys:    map[string]engine.APIKey{},
+		markers: []engine.ChangeMarker{{ID: "c-1", At: testTime, Kind: engine.MarkerDeployment, Service: "checkout", Version: "2"}},
+		dead: []engine.Delivery{{
+			Alert: engine.Alert{ID: "al/1", Change: "raised", Incident: sampleIncident()}, Receiver: "pager duty", State: engine.DeliveryDead,
+			Attempts: 5, Error: "400", At: testTime,
+		}},
 	}
+}
+
+const hookSecret = "a-secret-of-the-hooks"
+
+func newHooks(t testing.TB) *hook.Receiver {
+	t.Helper()
+	cfg := hook.DefaultConfig()
+	cfg.GitHub.Secret, cfg.GitLab.Secret, cfg.ArgoCD.Secret, cfg.MLflow.Secret = hookSecret, hookSecret, hookSecret, hookSecret
+	receiver, err := hook.New(cfg)
+	require.NoError(t, err)
+	return receiver
 }
 
 // newServer makes a server over b; configure may change its configuration and parts.
@@ -291,7 +358,7 @@ func newServer(t testing.TB, b *backend, configure ...func(*Config, *Deps)) *Ser
 			w.Header().Set("Content-Type", "application/json")
 			_, _ = w.Write([]byte(`{"partialSuccess":{}}`))
 		}),
-		Gatherer: registry, Registerer: registry,
+		Gatherer: registry, Registerer: registry, Markers: b, Hooks: newHooks(t), DeadLetters: b, Stream: NewHub(),
 	}
 	for _, f := range configure {
 		f(&cfg, &deps)

@@ -44,6 +44,7 @@ var (
 	problemConflict         = kind{http.StatusConflict, "conflict", "The state does not allow this"}
 	problemTooLarge         = kind{http.StatusRequestEntityTooLarge, "too_large", "The request is too large"}
 	problemMediaType        = kind{http.StatusUnsupportedMediaType, "unsupported_media_type", "The content type is not understood"}
+	problemUpgradeRequired  = kind{http.StatusUpgradeRequired, "upgrade_required", "Another protocol is needed"}
 	problemMisdirected      = kind{http.StatusMisdirectedRequest, "misdirected", "This server does not go by that name"}
 	problemFull             = kind{http.StatusTooManyRequests, "full", "Too much at once"}
 	problemUnavailable      = kind{http.StatusServiceUnavailable, "unavailable", "A needed part is not available"}

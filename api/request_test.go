@@ -226,6 +226,10 @@ func TestFeedback(t *testing.T) {
 		require.Equal(t, tt.field, requireProblem(t, send(s, "POST", "/api/v1/feedback", tt.body), http.StatusBadRequest, "invalid").Field)
 	}
 	require.Len(t, b.feedback, 1)
+	for _, body := range []string{`{"anomaly_id":"none","verdict":"true_positive"}`, `{"incident_id":"none","verdict":"true_positive"}`} {
+		requireProblem(t, send(s, "POST", "/api/v1/feedback", body), http.StatusNotFound, "not_found")
+	}
+	require.Len(t, b.feedback, 1, "what is not there has no feedback")
 }
 
 func TestMarkersReachTheEngine(t *testing.T) {
@@ -233,8 +237,8 @@ func TestMarkersReachTheEngine(t *testing.T) {
 	key := b.addKey(t, "pipeline", engine.ScopeIngest)
 	s := newServer(t, b)
 	const body = `[{"timestamp":"2026-01-31T12:00:00+01:00","service":"checkout","subject":"gpt-4o","version":"2","previous":"1","description":"d"},{"service":"b","version":"3"}]`
-	first := decode[markersResponse](t, send(s, "POST", "/api/v1/events/models", body, "X-API-Key", key), http.StatusAccepted)
-	again := decode[markersResponse](t, send(s, "POST", "/api/v1/events/models", body), http.StatusAccepted)
+	first := decode[eventsResponse](t, send(s, "POST", "/api/v1/events/models", body, "X-API-Key", key), http.StatusAccepted)
+	again := decode[eventsResponse](t, send(s, "POST", "/api/v1/events/models", body), http.StatusAccepted)
 	require.Equal(t, first.IDs[0], again.IDs[0], "told twice with its time, a change is one marker")
 	require.NotEqual(t, first.IDs[1], first.IDs[0])
 
@@ -247,7 +251,7 @@ func TestMarkersReachTheEngine(t *testing.T) {
 	require.False(t, markers[1].At.IsZero())
 	require.Equal(t, "api", b.batches[1].Markers[0].Source)
 
-	decode[markersResponse](t, send(s, "POST", "/api/v1/events/deployments", ` {"service":"b","version":"3"}`), http.StatusAccepted)
+	decode[eventsResponse](t, send(s, "POST", "/api/v1/events/deployments", ` {"service":"b","version":"3"}`), http.StatusAccepted)
 	require.Equal(t, engine.MarkerDeployment, b.batches[2].Markers[0].Kind)
 }
 
@@ -266,7 +270,7 @@ func TestMarkersRefuse(t *testing.T) {
 	} {
 		require.Equal(t, tt.field, requireProblem(t, send(s, "POST", "/api/v1/events/"+tt.target, tt.body), http.StatusBadRequest, "invalid").Field, tt.body)
 	}
-	many := "[" + strings.TrimSuffix(strings.Repeat(`{"service":"a","version":"1"},`, maxMarkers+1), ",") + "]"
+	many := "[" + strings.TrimSuffix(strings.Repeat(`{"service":"a","version":"1"},`, maxEvents+1), ",") + "]"
 	requireProblem(t, send(s, "POST", "/api/v1/events/models", many), http.StatusRequestEntityTooLarge, "too_large")
 	require.Empty(t, b.batches)
 }
@@ -292,4 +296,8 @@ func TestStartingIsNotReady(t *testing.T) {
 	require.Equal(t, "starting", health["status"])
 	require.Equal(t, []any{}, health["degraded"])
 	require.Equal(t, map[string]any{}, health["shed"])
+	head := send(newServer(t, b), "HEAD", "/api/v1/health", "")
+	require.Equal(t, http.StatusServiceUnavailable, head.Code, "probes that send HEAD are told the same")
+	require.Empty(t, head.Body.String())
+	require.Equal(t, http.StatusOK, send(newServer(t, newBackend()), "HEAD", "/api/v1/health", "").Code)
 }

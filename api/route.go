@@ -6,10 +6,13 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/llm-sentinel/llm-sentinel/api/hook"
 	"github.com/llm-sentinel/llm-sentinel/engine"
 )
 
 const base = "/api/v1"
+
+const maxHookUploads = 8
 
 // newRouter puts all routes together. Each says who may use it; openapi.yaml says what it takes and gives.
 func (s *Server) newRouter() *gin.Engine {
@@ -26,15 +29,19 @@ func (s *Server) newRouter() *gin.Engine {
 		s.fail(c, httpError{problemMethodNotAllowed, "this path takes " + c.Writer.Header().Get("Allow")})
 	})
 
+	uploads := s.limit(s.cfg.MaxUploads)
 	open := router.Group("")
-	ingest := router.Group("", s.authorize(engine.ScopeIngest), s.limitUploads)
+	hooks := router.Group("", s.limit(maxHookUploads)) // slots of their own: these come from anybody
+	ingest := router.Group("", s.authorize(engine.ScopeIngest), uploads)
 	read := router.Group("", s.authorize(engine.ScopeRead))
-	admin := router.Group("", s.authorize(engine.ScopeAdmin), s.limitUploads)
+	stream := router.Group("", streamKey, s.authorize(engine.ScopeRead))
+	admin := router.Group("", s.authorize(engine.ScopeAdmin), uploads)
 
 	ingest.POST(base+"/detect", s.answer(s.detect))
 	ingest.POST(base+"/traces", s.answer(s.scoreTraces))
 	ingest.POST(base+"/events/deployments", s.answer(s.addDeployments))
 	ingest.POST(base+"/events/models", s.answer(s.addModelVersions))
+	ingest.POST(base+"/events/security", s.answer(s.addSecurityEvents))
 	if s.deps.OTLP != nil {
 		for _, path := range []string{"/v1/traces", "/v1/logs", "/v1/metrics"} {
 			ingest.POST(path, s.answer(s.receiveOTLP))
@@ -44,18 +51,28 @@ func (s *Server) newRouter() *gin.Engine {
 	read.GET(base+"/anomalies", s.answer(s.listAnomalies))
 	read.GET(base+"/incidents", s.answer(s.listIncidents))
 	read.GET(base+"/incidents/:id", s.answer(s.getIncident))
+	read.GET(base+"/markers", s.answer(s.listMarkers))
 	read.GET(base+"/feedback", s.answer(s.listFeedback))
 	read.GET(base+"/services", s.answer(s.listServices))
 	metrics := gin.WrapH(promhttp.HandlerFor(s.deps.Gatherer, promhttp.HandlerOpts{}))
 	read.GET("/metrics", metrics)
 	read.GET(base+"/metrics", metrics)
+	stream.GET(base+"/stream", s.answer(s.streamChanges))
 
 	admin.POST(base+"/incidents/:id/acknowledge", s.answer(s.acknowledge))
 	admin.POST(base+"/incidents/:id/resolve", s.answer(s.resolve))
 	admin.POST(base+"/incidents/:id/explain", s.answer(s.explain))
 	admin.POST(base+"/feedback", s.answer(s.addFeedback))
 
+	admin.GET(base+"/deliveries/dead", s.answer(s.listDead))
+	admin.POST(base+"/deliveries/:alert_id/:receiver/redeliver", s.answer(s.redeliver))
+
+	for _, source := range hook.Sources {
+		hooks.POST(base+"/hooks/"+source, s.receiveHook(source))
+	}
+
 	open.GET(base+"/health", s.answer(s.health))
+	open.HEAD(base+"/health", s.answer(s.health))
 	open.GET("/openapi.json", s.serveOpenAPI)
 	open.GET(base+"/openapi.json", s.serveOpenAPI)
 	for path, file := range pageFiles {

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+
+	"github.com/llm-sentinel/llm-sentinel/api/hook"
 )
 
 const (
@@ -29,7 +31,7 @@ type Server struct {
 	hosts   []string // cfg.AllowedHosts in lower case
 	auth    *Authenticator
 	origin  http.CrossOriginProtection
-	uploads chan struct{}
+	streams *streams
 	metrics *metrics
 	openAPI []byte
 	router  *gin.Engine
@@ -47,18 +49,23 @@ func New(cfg Config, deps Deps, logger *slog.Logger) (*Server, error) {
 	if err := deps.validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, deps: deps, logger: logger.With("component", "api"), uploads: make(chan struct{}, cfg.MaxUploads)}
+	s := &Server{cfg: cfg, deps: deps, logger: logger.With("component", "api"), streams: newStreams()}
 	for _, host := range cfg.AllowedHosts {
 		s.hosts = append(s.hosts, strings.ToLower(host))
 	}
 	var err error
+	if deps.Hooks == nil {
+		if s.deps.Hooks, err = hook.New(hook.DefaultConfig()); err != nil {
+			return nil, err
+		}
+	}
 	if s.auth, err = NewAuthenticator(deps.Keys, cfg.KeysRequired(cfg.Listen), s.logger); err != nil {
 		return nil, err
 	}
 	if s.openAPI, err = openAPIDocument(); err != nil {
 		return nil, err
 	}
-	if s.metrics, err = newMetrics(deps.Registerer); err != nil {
+	if s.metrics, err = newMetrics(deps.Registerer, deps.Stream); err != nil {
 		return nil, err
 	}
 	s.router = s.newRouter()
@@ -130,10 +137,12 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.ShutdownTimeout)
 	defer cancel()
+	s.streams.stop()
 	err := server.Shutdown(deadline)
 	if err != nil {
 		err = errors.Join(fmt.Errorf("api: requests under way cut off: %w", err), server.Close())
 	}
+	err = errors.Join(err, s.streams.wait(deadline)) // the server does not know them any more
 	if stopped := <-served; !errors.Is(stopped, http.ErrServerClosed) {
 		err = errors.Join(err, stopped)
 	}

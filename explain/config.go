@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/url"
 	"time"
+
+	"github.com/llm-sentinel/llm-sentinel/engine"
 )
 
 // Provider says which protocol the language model speaks.
@@ -30,7 +32,7 @@ type LLM struct {
 	Provider        Provider      `yaml:"provider"`
 	Model           string        `yaml:"model"`
 	BaseURL         string        `yaml:"base_url"` // "" is the provider's usual address
-	APIKey          Secret        `yaml:"api_key"`
+	APIKey          engine.Secret `yaml:"api_key"`
 	Timeout         time.Duration `yaml:"timeout"`           // of one call; the wait for one's turn is as long at most
 	MaxOutputTokens int           `yaml:"max_output_tokens"` // of one reply
 	ContextTokens   int           `yaml:"context_tokens"`    // prompt and reply together; a larger prompt is not sent

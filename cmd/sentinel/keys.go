@@ -12,7 +12,6 @@ import (
 	"github.com/llm-sentinel/llm-sentinel/api"
 	"github.com/llm-sentinel/llm-sentinel/cmd/sentinel/app"
 	"github.com/llm-sentinel/llm-sentinel/engine"
-	"github.com/llm-sentinel/llm-sentinel/store/sqlite"
 )
 
 func newKeys() *cobra.Command {
@@ -34,7 +33,7 @@ func newKeys() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return withStore(cmd, flags, func(ctx context.Context, s *sqlite.Store) error {
+		return withStore(cmd, flags, func(ctx context.Context, s app.Store) error {
 			if err := s.CreateKey(ctx, key); err != nil {
 				return err
 			}
@@ -45,7 +44,7 @@ func newKeys() *cobra.Command {
 	list := &cobra.Command{Use: "list", Short: "List keys", Args: cobra.NoArgs}
 	asJSON := list.Flags().Bool("json", false, "print JSON")
 	list.RunE = func(cmd *cobra.Command, _ []string) error {
-		return withStore(cmd, flags, func(ctx context.Context, s *sqlite.Store) error {
+		return withStore(cmd, flags, func(ctx context.Context, s app.Store) error {
 			keys, err := s.Keys(ctx)
 			if err != nil {
 				return err
@@ -66,7 +65,7 @@ func newKeys() *cobra.Command {
 		Short: "Make a key useless",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withStore(cmd, flags, func(ctx context.Context, s *sqlite.Store) error {
+			return withStore(cmd, flags, func(ctx context.Context, s app.Store) error {
 				return s.RevokeKey(ctx, args[0], time.Now().UTC())
 			})
 		},
@@ -86,14 +85,12 @@ func stamp(t *time.Time) string {
 }
 
 // withStore opens the store of the configuration beside a service that may be running on it.
-func withStore(cmd *cobra.Command, flags configFlags, do func(context.Context, *sqlite.Store) error) error {
+func withStore(cmd *cobra.Command, flags configFlags, do func(context.Context, app.Store) error) error {
 	cfg, err := flags.load()
 	if err != nil {
 		return err
 	}
-	storeCfg := cfg.Store
-	storeCfg.Path = cfg.Path(storeCfg.Path)
-	s, err := sqlite.Open(cmd.Context(), storeCfg, app.NewLogger(cfg.Log, cmd.ErrOrStderr()))
+	s, err := app.OpenStore(cmd.Context(), cfg, app.NewLogger(cfg.Log, cmd.ErrOrStderr()))
 	if err != nil {
 		return err
 	}

@@ -93,7 +93,7 @@ func (c *Chat) fail(err error) error {
 // bearer sends the key with every request.
 type bearer struct {
 	next http.RoundTripper
-	key  explain.Secret
+	key  engine.Secret
 }
 
 // RoundTrip implements http.RoundTripper.

@@ -27,7 +27,7 @@ type Chat struct {
 	client   *openai.Client
 	model    string
 	address  string
-	key      explain.Secret
+	key      engine.Secret
 	official bool // OpenAI itself, whose newer models refuse some fields that other servers need
 }
 

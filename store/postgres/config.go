@@ -14,7 +14,7 @@ import (
 type Config struct {
 	// URL is postgres://user:password@host:port/database, with the settings of libpq behind a question mark, or their
 	// key=value form. What it leaves out comes from libpq's environment variables, such as PGPASSWORD, and from its defaults.
-	URL string `yaml:"url"`
+	URL engine.Secret `yaml:"url"`
 	// Schema holds the tables. It is made when it is missing.
 	Schema string `yaml:"schema"`
 	// MaxConnections is how many connections are open at once, at least 2; calls beyond wait for one.
@@ -31,10 +31,9 @@ type Config struct {
 	MaxSnapshotBytes int `yaml:"max_snapshot_bytes"`
 }
 
-// DefaultConfig keeps 30 days in the schema sentinel of the database sentinel on this machine.
+// DefaultConfig keeps 30 days in the schema sentinel. The URL is for the user to say.
 func DefaultConfig() Config {
 	return Config{
-		URL:              "postgres://localhost:5432/sentinel",
 		Schema:           "sentinel",
 		MaxConnections:   10,
 		ConnectTimeout:   5 * time.Second,
@@ -80,7 +79,7 @@ var plainName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}$`)
 
 // pool is how pgx is told all this.
 func (c Config) pool() (*pgxpool.Config, error) {
-	p, err := pgxpool.ParseConfig(c.URL)
+	p, err := pgxpool.ParseConfig(c.URL.Reveal())
 	if err != nil {
 		return nil, engine.Errorf(engine.CodeInvalid, "postgres: url: %w", err)
 	}

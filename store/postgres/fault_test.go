@@ -25,7 +25,7 @@ func TestUnreachableServerIsNamed(t *testing.T) {
 	require.NoError(t, listener.Close())
 
 	cfg := postgres.DefaultConfig()
-	cfg.URL = "postgres://sentinel:hidden@" + address + "/records?sslmode=disable"
+	cfg.URL = engine.Secret("postgres://sentinel:hidden@" + address + "/records?sslmode=disable")
 	_, err = postgres.Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
 	require.Equal(t, engine.CodeUnavailable, engine.ErrorCode(err))
 	require.ErrorContains(t, err, address+"/records")
@@ -39,7 +39,7 @@ func TestSilentServerTimesOut(t *testing.T) {
 	require.NoError(t, err)
 	defer listener.Close()
 	cfg := postgres.DefaultConfig()
-	cfg.URL = "postgres://sentinel@" + listener.Addr().String() + "/records?sslmode=disable"
+	cfg.URL = engine.Secret("postgres://sentinel@" + listener.Addr().String() + "/records?sslmode=disable")
 	cfg.ConnectTimeout = 50 * time.Millisecond
 	_, err = postgres.Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
 	require.Equal(t, engine.CodeUnavailable, engine.ErrorCode(err), "%v", err)
@@ -47,7 +47,7 @@ func TestSilentServerTimesOut(t *testing.T) {
 
 func TestRefusedLoginIsUnavailable(t *testing.T) {
 	cfg := config(t)
-	cfg.URL = strings.Replace(cfg.URL, "sentinel@", "nobody_knows@", 1)
+	cfg.URL = engine.Secret(strings.Replace(cfg.URL.Reveal(), "sentinel@", "nobody_knows@", 1))
 	_, err := postgres.Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
 	require.Equal(t, engine.CodeUnavailable, engine.ErrorCode(err))
 	require.ErrorContains(t, err, "nobody_knows")
@@ -75,7 +75,7 @@ func TestCallEndsWithinItsTimeout(t *testing.T) {
 func TestStoreOutlivesItsConnections(t *testing.T) {
 	cfg := config(t)
 	cfg.MaxConnections = 4
-	cfg.URL += "&application_name=" + cfg.Schema
+	cfg.URL += engine.Secret("&application_name=" + cfg.Schema)
 	s := open(t, cfg)
 	addMarkers(t, s, 20)() // opens all connections
 
@@ -104,7 +104,7 @@ func TestStoreOutlivesItsServer(t *testing.T) {
 	stacktest.Require(t, "SENTINEL_TEST_POSTGRES")
 	server := stacktest.Own(t, "postgres")
 	cfg := postgres.DefaultConfig()
-	cfg.URL = server.Value(t, "SENTINEL_TEST_POSTGRES")
+	cfg.URL = engine.Secret(server.Value(t, "SENTINEL_TEST_POSTGRES"))
 	s := open(t, cfg)
 
 	entry := func(id string) engine.Entry {

@@ -27,7 +27,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func config(t *testing.T) postgres.Config {
 	t.Helper()
 	cfg := postgres.DefaultConfig()
-	cfg.URL = stacktest.Require(t, "SENTINEL_TEST_POSTGRES")
+	cfg.URL = engine.Secret(stacktest.Require(t, "SENTINEL_TEST_POSTGRES"))
 	cfg.Schema = "test_" + strings.ReplaceAll(uuid.NewString(), "-", "")
 	t.Cleanup(func() {
 		conn := connect(t, cfg)
@@ -41,7 +41,7 @@ func config(t *testing.T) postgres.Config {
 // connect is a connection beside the store's own.
 func connect(t *testing.T, cfg postgres.Config) *pgx.Conn {
 	t.Helper()
-	conn, err := pgx.Connect(context.Background(), cfg.URL)
+	conn, err := pgx.Connect(context.Background(), cfg.URL.Reveal())
 	require.NoError(t, err)
 	_, err = conn.Exec(context.Background(), `SET search_path = `+cfg.Schema)
 	require.NoError(t, err)
@@ -97,7 +97,9 @@ func TestConformance(t *testing.T) {
 }
 
 func TestConfigRefusesWhatCannotWork(t *testing.T) {
-	require.NoError(t, postgres.DefaultConfig().Validate())
+	usual := postgres.DefaultConfig()
+	usual.URL = "postgres://localhost:5432/sentinel"
+	require.NoError(t, usual.Validate())
 	for name, change := range map[string]func(*postgres.Config){
 		"url":                func(c *postgres.Config) { c.URL = "" },
 		"url scheme":         func(c *postgres.Config) { c.URL = "mysql://localhost" },
@@ -116,7 +118,7 @@ func TestConfigRefusesWhatCannotWork(t *testing.T) {
 		"max_deferred":       func(c *postgres.Config) { c.MaxDeferred = 0 },
 		"max_snapshot_bytes": func(c *postgres.Config) { c.MaxSnapshotBytes = 1 << 30 },
 	} {
-		cfg := postgres.DefaultConfig()
+		cfg := usual
 		change(&cfg)
 		err := cfg.Validate()
 		require.Equal(t, engine.CodeInvalid, engine.ErrorCode(err), name)
@@ -187,7 +189,7 @@ func TestServiceNeedsNoRightToMakeTables(t *testing.T) {
 		_, err := conn.Exec(context.Background(), fmt.Sprintf(`DROP OWNED BY %[1]s; DROP ROLE %[1]s`, role))
 		require.NoError(t, err)
 	}()
-	cfg.URL = strings.Replace(cfg.URL, "sentinel@", role+"@", 1)
+	cfg.URL = engine.Secret(strings.Replace(cfg.URL.Reveal(), "sentinel@", role+"@", 1))
 	s := open(t, cfg)
 	require.NoError(t, s.AddMarkers(t.Context(), marker("b")))
 	require.Equal(t, 2, countMarkers(t, s))
@@ -254,7 +256,7 @@ func TestBoundsAreKept(t *testing.T) {
 func TestConnectionsAreBounded(t *testing.T) {
 	cfg := config(t)
 	cfg.MaxConnections = 3
-	cfg.URL += "&application_name=" + cfg.Schema
+	cfg.URL += engine.Secret("&application_name=" + cfg.Schema)
 	s := open(t, cfg)
 	written := addMarkers(t, s, 30)
 	conn := connect(t, cfg)

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/llm-sentinel/llm-sentinel/api"
+	"github.com/llm-sentinel/llm-sentinel/api/hook"
 	"github.com/llm-sentinel/llm-sentinel/embed/builtin"
 	"github.com/llm-sentinel/llm-sentinel/engine"
 	"github.com/llm-sentinel/llm-sentinel/engine/screen"
@@ -31,7 +32,6 @@ import (
 	"github.com/llm-sentinel/llm-sentinel/ingest/redact"
 	"github.com/llm-sentinel/llm-sentinel/retrieval/attack"
 	"github.com/llm-sentinel/llm-sentinel/retrieval/embedded"
-	"github.com/llm-sentinel/llm-sentinel/store/sqlite"
 )
 
 // App is a whole Sentinel in one process.
@@ -43,10 +43,11 @@ type App struct {
 	ready    atomic.Bool
 	registry *prometheus.Registry
 	mapper   *genai.Mapper
-	store    *sqlite.Store
+	store    Store
 	pipeline *engine.Pipeline
 	receiver *otlp.Receiver
 	server   *api.Server
+	stream   *api.Hub
 	remote   *remote // the embedder behind a server; nil for none
 	alone    bool    // no embedder stands in for that one
 	patient  *patient
@@ -65,7 +66,7 @@ func New(ctx context.Context, cfg Config, opt Options) (_ *App, err error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("config: %w", err)
 	}
-	a := &App{cfg: cfg, version: opt.Version, log: opt.Logger, started: time.Now(), registry: prometheus.NewRegistry()}
+	a := &App{cfg: cfg, version: opt.Version, log: opt.Logger, started: time.Now(), registry: prometheus.NewRegistry(), stream: api.NewHub()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.Close())
@@ -88,9 +89,14 @@ func New(ctx context.Context, cfg Config, opt Options) (_ *App, err error) {
 	if a.receiver, err = otlp.New(cfg.OTLP, a.mapper, authorize, a.log, a.registry); err != nil {
 		return nil, err
 	}
+	hooks, err := hook.New(cfg.Hooks)
+	if err != nil {
+		return nil, err
+	}
 	a.server, err = api.New(cfg.API, api.Deps{
 		Scorer: a.pipeline, Sink: a.pipeline, Decoder: decoder{a.mapper, int(cfg.API.MaxBodyBytes)}, Listing: a.store, Lifecycle: a.pipeline,
 		Feedbacks: feedbacks{a.store}, Services: a.pipeline, Health: a, Keys: a.store, OTLP: a.receiver.Handler(a.pipeline),
+		Markers: a.store, Hooks: hooks, Stream: a.stream,
 		Gatherer: a.registry, Registerer: a.registry,
 	}, a.log)
 	return a, err
@@ -106,9 +112,7 @@ func (a *App) newPipeline(ctx context.Context, notify engine.Notifier) (*engine.
 	if err != nil {
 		return nil, err
 	}
-	storeCfg := cfg.Store
-	storeCfg.Path = cfg.Path(storeCfg.Path)
-	if a.store, err = sqlite.Open(ctx, storeCfg, a.log); err != nil {
+	if a.store, err = OpenStore(ctx, cfg, a.log); err != nil {
 		return nil, err
 	}
 	a.closers = append(a.closers, a.store.Close)
@@ -266,7 +270,7 @@ func (a *App) keepHouse(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			n, err := a.store.Prune(ctx, time.Now().Add(-a.cfg.Store.Retention))
+			n, err := a.store.Prune(ctx, time.Now().Add(-a.cfg.Store.retention()))
 			if err != nil {
 				a.log.Error("old records not deleted", "error", err)
 			} else if n > 0 {
@@ -339,7 +343,7 @@ func (a *App) Health() api.Health {
 }
 
 // feedbacks lists what people said of everything.
-type feedbacks struct{ *sqlite.Store }
+type feedbacks struct{ Store }
 
 // Feedback implements api.Feedbacks.
 func (f feedbacks) Feedback(ctx context.Context, cursor string, limit int) (engine.Page[engine.Feedback], error) {

@@ -17,6 +17,7 @@ import (
 	"github.com/goccy/go-yaml/token"
 
 	"github.com/llm-sentinel/llm-sentinel/api"
+	"github.com/llm-sentinel/llm-sentinel/api/hook"
 	"github.com/llm-sentinel/llm-sentinel/embed/cache"
 	"github.com/llm-sentinel/llm-sentinel/embed/ollama"
 	"github.com/llm-sentinel/llm-sentinel/engine"
@@ -28,6 +29,7 @@ import (
 	"github.com/llm-sentinel/llm-sentinel/ingest/otlp"
 	"github.com/llm-sentinel/llm-sentinel/ingest/redact"
 	"github.com/llm-sentinel/llm-sentinel/retrieval/embedded"
+	"github.com/llm-sentinel/llm-sentinel/store/postgres"
 	"github.com/llm-sentinel/llm-sentinel/store/sqlite"
 )
 
@@ -41,6 +43,7 @@ type Config struct {
 	DataDir    string            `yaml:"data_dir"` // holds all state; relative paths below are relative to it
 	Log        LogConfig         `yaml:"log"`
 	API        api.Config        `yaml:"api"`
+	Hooks      hook.Config       `yaml:"hooks"`
 	OTLP       otlp.Config       `yaml:"otlp"`
 	Limits     genai.Limits      `yaml:"limits"`
 	Redact     redact.Config     `yaml:"redact"`
@@ -50,7 +53,7 @@ type Config struct {
 	Semantic   semantic.Config   `yaml:"semantic"`
 	Embed      EmbedConfig       `yaml:"embed"`
 	Memory     embedded.Config   `yaml:"memory"`
-	Store      sqlite.Config     `yaml:"store"`
+	Store      StoreConfig       `yaml:"store"`
 	Explain    explain.Config    `yaml:"explain"`
 }
 
@@ -79,6 +82,7 @@ func defaults() Config {
 		DataDir:    "sentinel-data",
 		Log:        LogConfig{Level: slog.LevelInfo, Format: "text"},
 		API:        api.DefaultConfig(),
+		Hooks:      hook.DefaultConfig(),
 		OTLP:       otlp.DefaultConfig(),
 		Limits:     genai.DefaultLimits(),
 		Redact:     redact.DefaultConfig(),
@@ -88,10 +92,10 @@ func defaults() Config {
 		Semantic:   semantic.DefaultConfig(),
 		Embed:      EmbedConfig{Provider: EmbedBuiltin, Cache: cache.DefaultConfig(), Ollama: ollama.DefaultConfig()},
 		Memory:     embedded.DefaultConfig(),
-		Store:      sqlite.DefaultConfig(),
+		Store:      StoreConfig{Driver: StoreSQLite, SQLite: sqlite.DefaultConfig(), Postgres: postgres.DefaultConfig()},
 		Explain:    explain.DefaultConfig(),
 	}
-	c.Store.Path, c.Memory.Path = "sentinel.db", "memory.db"
+	c.Store.SQLite.Path, c.Memory.Path = "sentinel.db", "memory.db"
 	return c
 }
 
@@ -155,7 +159,7 @@ func (c Config) Validate() error {
 		name     string
 		validate func() error
 	}{
-		{"api", c.API.Validate}, {"otlp", c.OTLP.Validate}, {"limits", c.Limits.Validate}, {"redact", c.Redact.Validate},
+		{"api", c.API.Validate}, {"hooks", c.Hooks.Validate}, {"otlp", c.OTLP.Validate}, {"limits", c.Limits.Validate}, {"redact", c.Redact.Validate},
 		{"engine", c.Engine.Validate}, {"screen", c.Screen.Validate}, {"trajectory", c.Trajectory.Validate},
 		{"semantic", c.Semantic.Validate}, {"embed.cache", c.Embed.Cache.Validate}, {"memory", c.Memory.Validate},
 		{"store", c.Store.Validate}, {"explain", c.Explain.Validate},

@@ -1,4 +1,4 @@
-package explain
+package engine
 
 // Secret is a credential. However it is printed, logged or encoded, it shows that it is set and nothing else.
 type Secret string
