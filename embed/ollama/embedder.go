@@ -31,6 +31,7 @@ type Embedder struct {
 	transport *http.Transport
 	logger    *slog.Logger
 	model     atomic.Pointer[engine.Model] // nil until the server has told
+	window    atomic.Int64                 // tokens of a text that the server is to read; 0 leaves it to the server
 }
 
 // New asks nothing of the server yet: Connect does.
@@ -52,8 +53,8 @@ func New(cfg Config, logger *slog.Logger) (*Embedder, error) {
 	return e, nil
 }
 
-// Connect asks the server which version of the model it has and for the vector of one short text, so that a wrong address, a
-// missing model or another dimension shows. It takes at most Timeout and the retries for each of the two questions, and does
+// Connect asks the server which version of the model it has, how much it can read, and for the vector of one short text, so that a wrong address, a
+// missing model or another dimension shows. It takes at most Timeout and the retries for each of the three questions, and does
 // nothing once it has succeeded. The error has [engine.CodeUnavailable] when the server does not answer and
 // [engine.CodeInvalid] when the configuration does not fit what it has; when ctx has ended it wraps ctx's.
 func (e *Embedder) Connect(ctx context.Context) error {
@@ -64,6 +65,11 @@ func (e *Embedder) Connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	window, err := e.contextLength(ctx)
+	if err != nil {
+		return err
+	}
+	e.window.Store(int64(window))
 	vectors, err := e.embedBatch(ctx, []string{probe}, e.cfg.Dimension)
 	if err != nil {
 		return err
@@ -120,8 +126,12 @@ func (e *Embedder) Embed(ctx context.Context, texts []string) ([][]float32, erro
 
 // embedBatch sends one request and makes unit vectors of the answer, which must have the dimension wanted; 0 takes any.
 func (e *Embedder) embedBatch(ctx context.Context, texts []string, want int) ([][]float32, error) {
+	request := &api.EmbedRequest{Model: e.cfg.Model, Input: texts}
+	if window := e.window.Load(); window > 0 {
+		request.Options = map[string]any{"num_ctx": window}
+	}
 	answer, err := retry(ctx, e, "embed", func() (*api.EmbedResponse, error) {
-		return e.client.Embed(ctx, &api.EmbedRequest{Model: e.cfg.Model, Input: texts})
+		return e.client.Embed(ctx, request)
 	})
 	if err != nil {
 		return nil, err
@@ -153,6 +163,28 @@ func (e *Embedder) digest(ctx context.Context) (string, error) {
 		}
 	}
 	return "", e.fail(engine.CodeInvalid, "list models", fmt.Errorf("no such model: run `ollama pull %s` there", e.cfg.Model))
+}
+
+// The bounds of the context that is asked for, in tokens. A server cuts a text at its context and then adds special tokens; where the
+// context is all that the model has, such as the 512 of BERT, that is more than the model can read, and the server's runner aborts
+// (Ollama 0.6.5). Chunks are shorter than mostTokens.
+const (
+	specialTokens = 16
+	mostTokens    = 2048
+)
+
+// contextLength is how many tokens of a text the server is to read, 0 when it does not say what the model can.
+func (e *Embedder) contextLength(ctx context.Context) (int, error) {
+	shown, err := retry(ctx, e, "show", func() (*api.ShowResponse, error) { return e.client.Show(ctx, &api.ShowRequest{Model: e.cfg.Model}) })
+	if err != nil {
+		return 0, err
+	}
+	architecture, _ := shown.ModelInfo["general.architecture"].(string)
+	length, _ := shown.ModelInfo[architecture+".context_length"].(float64)
+	if length <= 2*specialTokens {
+		return 0, nil
+	}
+	return min(int(length)-specialTokens, mostTokens), nil
 }
 
 // retry calls do until it succeeds, fails for good, or has been tried MaxRetries times more.

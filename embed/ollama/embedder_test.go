@@ -2,6 +2,8 @@ package ollama
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -39,13 +41,22 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.Method + " " + r.URL.Path {
 	case "GET /api/tags":
 		fmt.Fprint(w, `{"models":[{"name":"other:latest","digest":"ffff"},{"name":"all-minilm:latest","digest":"1b226e2802dbb772b5fc32a58f103ca1"}]}`)
+	case "POST /api/show":
+		fmt.Fprint(w, `{"model_info":{"general.architecture":"bert","bert.context_length":512}}`)
 	case "POST /api/embed":
 		var request struct {
-			Model string   `json:"model"`
-			Input []string `json:"input"`
+			Model   string   `json:"model"`
+			Input   []string `json:"input"`
+			Options struct {
+				Window int `json:"num_ctx"`
+			} `json:"options"`
 		}
 		if err := json.Unmarshal(body, &request); err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		if request.Options.Window != 512-specialTokens {
+			http.Error(w, "this would abort the runner at a long text", http.StatusBadRequest)
 			return
 		}
 		vectors := make([][]float64, len(request.Input))
@@ -337,6 +348,13 @@ func TestRealServer(t *testing.T) {
 	require.Greater(t, dot(vectors[0], vectors[2]), dot(vectors[0], vectors[3])+0.2)
 	require.InDelta(t, 1, dot(vectors[0], vectors[0]), 1e-5)
 	require.Equal(t, make([]float32, 384), vectors[1])
+
+	// As many tokens as characters, twice what the model can read: the server must be told where to cut.
+	random := make([]byte, 512)
+	_, _ = rand.Read(random) // it never fails
+	vectors, err = e.Embed(t.Context(), []string{hex.EncodeToString(random)})
+	require.NoError(t, err)
+	require.InDelta(t, 1, dot(vectors[0], vectors[0]), 1e-5)
 
 	cfg.Model = "no-such-model"
 	require.ErrorContains(t, connect(t, cfg), "ollama pull no-such-model")
