@@ -155,7 +155,8 @@ func stories(s suiteParts) (*explanations.Suite, *scenarios.Suite, error) {
 		c := cfg
 		c.Engine.SemanticQueue = 1 << 16 // a day at once: nothing of it is to be shed
 		c.Explain.LLM.Provider = explain.ProviderNone
-		return newOffline(ctx, c, s.shared, nil, opt.Logger)
+		c.Embed.Provider = EmbedBuiltin // some 100,000 texts: hours of a model server
+		return NewOffline(ctx, c, nil, opt.Logger)
 	}
 	runner, err := scenarios.NewRunner(scenarios.Parts{
 		Open: live, Window: cfg.Screen.Window, Days: opt.Days,
