@@ -78,6 +78,9 @@ const (
 	SubjectErrorType      = "error_type"
 	SubjectTopic          = "topic"
 	SubjectPromptVersion  = "prompt_version"
+	SubjectSession        = "session"
+	SubjectSource         = "source"    // network address
+	SubjectSignature      = "signature" // of an attack, as a guard names it
 )
 
 // SeriesKey identifies the baseline that a span belongs to. Fields are "" where the data has none.

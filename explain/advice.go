@@ -80,6 +80,12 @@ func (d *draft) remedy(c cause, grounds []string) []claim {
 			return do("Revoke API key "+v+" and tell its owner", "Review what the requests of "+v+" obtained")
 		}
 		return do("Throttle API key " + v + ", and rotate it if its owner does not know of this use")
+	case engine.SubjectSession:
+		return do("End session "+v+" and review what its requests obtained", "Check whether the guard in front should have refused these requests")
+	case engine.SubjectSource:
+		return do("Block address "+v, "Look for accounts that it reached, and end their sessions")
+	case engine.SubjectSignature:
+		return do("Block what matches "+v+" at the guard", "Look for what its senders share; do not revoke their keys one by one")
 	case engine.SubjectTenant:
 		return do("Apply a rate limit to tenant "+v, "Ask tenant "+v+" what changed on their side")
 	case engine.SubjectTopic:

@@ -76,6 +76,9 @@ var (
 	}
 	attack = likely{
 		engine.SubjectAPIKey:         constant(0.95),
+		engine.SubjectSignature:      constant(0.90),
+		engine.SubjectSession:        constant(0.85),
+		engine.SubjectSource:         constant(0.80),
 		engine.SubjectUser:           constant(0.88),
 		engine.SubjectTenant:         constant(0.65),
 		engine.SubjectRegion:         constant(0.40),

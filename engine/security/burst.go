@@ -73,7 +73,7 @@ func (x *activity) note(e *event, kind string) {
 		if u, ok := e.subject(engine.SubjectUser); ok {
 			behind = u.Value
 		}
-	case subjectSource, engine.SubjectTenant:
+	case engine.SubjectSource, engine.SubjectTenant:
 		for _, kind := range []string{engine.SubjectAPIKey, engine.SubjectUser} {
 			if u, ok := e.subject(kind); ok {
 				behind = u.Value
@@ -142,7 +142,7 @@ func (s *Screener) judge(c class, b burst) (p, level float64, found bool) {
 	others, lately, looks := group.recent(b.end/ticks, &b.x.Ring)
 	own := b.x.Past.N >= float64(s.cfg.MinWindows)
 	// Who may stand for everybody, as a tenant or a key that many share, can only be judged beside others of its kind, or by its past.
-	shared := b.who.Kind == subjectSource || b.who.Kind == engine.SubjectTenant || len(b.x.Behind) >= manyBehind
+	shared := b.who.Kind == engine.SubjectSource || b.who.Kind == engine.SubjectTenant || len(b.x.Behind) >= manyBehind
 	comparable := !shared || others >= 3
 	if !comparable && !own {
 		return 1, 0, false

@@ -19,13 +19,6 @@ const (
 	failure              // a login failed
 )
 
-// The kinds of subject beside the engine's.
-const (
-	subjectSession   = "session"
-	subjectSource    = "source" // network address
-	subjectSignature = "signature"
-)
-
 // event is a security event as the patterns see it.
 type event struct {
 	*engine.SecurityEvent
@@ -40,8 +33,8 @@ func (s *Screener) read(e *engine.SecurityEvent) event {
 	for _, who := range []engine.Subject{
 		{Kind: engine.SubjectAPIKey, Value: e.APIKey},
 		{Kind: engine.SubjectUser, Value: e.User},
-		{Kind: subjectSession, Value: detail(e, "session_id", "session", "session.id", "conversation_id")},
-		{Kind: subjectSource, Value: detail(e, "source_ip", "ip", "client_ip", "remote_ip", "ip_address")},
+		{Kind: engine.SubjectSession, Value: detail(e, "session_id", "session", "session.id", "conversation_id")},
+		{Kind: engine.SubjectSource, Value: detail(e, "source_ip", "ip", "client_ip", "remote_ip", "ip_address")},
 		{Kind: engine.SubjectTenant, Value: detail(e, "tenant", "tenant_id", "tenant.id", "organization")},
 	} {
 		if who.Value = shorten(who.Value, maxIdentity); who.Value != "" && !placeholders[strings.ToLower(who.Value)] {
@@ -76,7 +69,7 @@ func (e *event) signature() engine.Subject {
 	if d := detail(e.SecurityEvent, "signature", "pattern", "rule", "rule_id", "technique", "attack", "category", "detail"); d != "" {
 		value += "/" + strings.ToLower(d)
 	}
-	return engine.Subject{Kind: subjectSignature, Value: shorten(value, 96)}
+	return engine.Subject{Kind: engine.SubjectSignature, Value: shorten(value, 96)}
 }
 
 // detail returns the first of the named details that is there.

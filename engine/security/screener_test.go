@@ -176,7 +176,7 @@ func TestTheNarrowestSubjectIsBlamed(t *testing.T) {
 			w.send(w.event(fmt.Sprint("sprayed-", i), from("198.51.100.9")))
 			w.now = w.now.Add(3 * time.Second)
 		}
-		w.only("failed_logins", engine.Subject{Kind: subjectSource, Value: "198.51.100.9"})
+		w.only("failed_logins", engine.Subject{Kind: engine.SubjectSource, Value: "198.51.100.9"})
 	})
 }
 
@@ -192,7 +192,7 @@ func TestDistributedCampaign(t *testing.T) {
 				w.send(w.event(fmt.Sprint("bot-", i%60), func(e *engine.SecurityEvent) { e.Details["pattern"] = pattern }))
 				w.now = w.now.Add(4 * time.Second)
 			}
-			f := w.only("distributed_campaign", engine.Subject{Kind: subjectSignature, Value: "jailbreak/" + pattern})
+			f := w.only("distributed_campaign", engine.Subject{Kind: engine.SubjectSignature, Value: "jailbreak/" + pattern})
 			require.Less(t, f[0].Effect.Current, 150.0, "told before it is over")
 		})
 	}
