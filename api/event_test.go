@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -128,11 +129,24 @@ func TestEventsFitTheirSchemas(t *testing.T) {
 func TestSchemasCompile(t *testing.T) {
 	files, err := os.ReadDir("../docs/schemas")
 	require.NoError(t, err)
+	compiler := jsonschema.NewCompiler()
+	var ids []string
 	for _, file := range files {
-		if strings.HasSuffix(file.Name(), ".schema.json") {
-			_, err := jsonschema.NewCompiler().Compile("../docs/schemas/" + file.Name())
-			require.NoError(t, err, file.Name())
+		if !strings.HasSuffix(file.Name(), ".schema.json") {
+			continue
 		}
+		data, err := os.ReadFile("../docs/schemas/" + file.Name())
+		require.NoError(t, err)
+		schema, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
+		require.NoError(t, err, file.Name())
+		id, named := schema.(map[string]any)["$id"].(string)
+		require.True(t, named, "%s has no $id that others can refer to", file.Name())
+		require.NoError(t, compiler.AddResource(id, schema), file.Name())
+		ids = append(ids, id)
+	}
+	for _, id := range ids {
+		_, err := compiler.Compile(id)
+		require.NoError(t, err, id)
 	}
 }
 

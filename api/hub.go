@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"sync"
@@ -15,8 +14,7 @@ const (
 	streamBuffer = 64  // changes that a client may be behind
 )
 
-// Hub hands each change of an incident to the clients of GET /stream that are connected when it happens. It is an
-// engine.Notifier: give it what is told to receivers. It is safe for concurrent use and never waits for a client: one that is
+// Hub hands each change of an incident to the clients of GET /stream that are connected when it happens. It is safe for concurrent use and never waits for a client: one that is
 // too far behind is let go, to come back and read what it missed from GET /incidents.
 type Hub struct {
 	mu      sync.Mutex
@@ -33,12 +31,12 @@ type subscription struct{ changes chan []byte }
 
 var errStreamsFull = &engine.Error{Code: engine.CodeFull, Message: fmt.Sprintf("%d clients follow the stream already", maxStreams), RetryAfter: defaultRetryAfter}
 
-// Notify hands the alert to all clients. It fails only on what is no JSON, which no retry cures.
-func (h *Hub) Notify(_ context.Context, a engine.Alert) error {
+// Notify hands the alert to all clients. It never waits.
+func (h *Hub) Notify(a engine.Alert) {
 	a.Incident = complete(a.Incident)
 	change, err := json.Marshal(a)
 	if err != nil {
-		return engine.Permanent(fmt.Errorf("api: stream alert %s: %w", a.ID, err))
+		return // an incident is always JSON: it was stored as such
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -52,7 +50,6 @@ func (h *Hub) Notify(_ context.Context, a engine.Alert) error {
 			close(client.changes)
 		}
 	}
-	return nil
 }
 
 func (h *Hub) subscribe() (*subscription, error) {

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"encoding/json"
-	"math"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -58,7 +57,7 @@ func TestStream(t *testing.T) {
 	require.Equal(t, http.StatusSwitchingProtocols, status)
 	second, _, err := dial(t, address, nil)
 	require.NoError(t, err)
-	require.NoError(t, s.deps.Stream.Notify(t.Context(), sampleAlert("a-1")))
+	s.deps.Stream.Notify(sampleAlert("a-1"))
 	schema := loadDocument(t).Components.Schemas["Alert"].Value
 	for _, conn := range []*websocket.Conn{first, second} {
 		kind, message, err := conn.Read(t.Context())
@@ -137,7 +136,7 @@ func TestSlowClientsAreLetGo(t *testing.T) {
 	quick, err := hub.subscribe()
 	require.NoError(t, err)
 	for range streamBuffer + 1 {
-		require.NoError(t, hub.Notify(t.Context(), sampleAlert("a")))
+		hub.Notify(sampleAlert("a"))
 		<-quick.changes
 	}
 	require.Equal(t, 1, hub.connected())
@@ -174,12 +173,6 @@ func TestStreamsAreBounded(t *testing.T) {
 	require.Error(t, err)
 	require.Equal(t, http.StatusTooManyRequests, status)
 	require.EqualValues(t, 1, s.deps.Stream.refused.Load())
-}
-
-func TestAlertsThatAreNoJSONAreRefusedForGood(t *testing.T) {
-	alert := sampleAlert("a")
-	alert.Incident.Score = math.Inf(1)
-	require.True(t, engine.IsPermanent(NewHub().Notify(t.Context(), alert)))
 }
 
 // The HTTP server forgets the connections of streams; a stop ends them all the same.

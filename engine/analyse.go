@@ -44,36 +44,60 @@ func (p *Pipeline) examine(ctx context.Context, j *job) {
 		}
 		j.findings = append(j.findings, findings...)
 	}
-	p.settle(ctx, j, observations)
+	p.settle(j, observations)
 }
 
-// catchUp works off flagged traces that had to wait in the store.
+// catchUp works off flagged traces that had to wait in the store. They leave it once what was found in them is there too.
 func (p *Pipeline) catchUp(ctx context.Context) {
-	const batch = 32
-	for 2*len(p.semantic) <= cap(p.semantic) && ctx.Err() == nil {
-		waiting, err := p.parts.Backlog.NextDeferred(ctx, batch)
+	for 2*len(p.semantic) <= cap(p.semantic) && ctx.Err() == nil && !p.writer.down() && !p.writer.full(true) && !time.Now().Before(p.catchAgain) {
+		waiting, err := p.nextDeferred(ctx)
 		if err != nil {
-			p.log.Error("backlog not read", "error", err)
-			return
-		}
-		if len(waiting) == 0 {
-			return
-		}
-		done := make([]TraceID, 0, len(waiting))
-		for _, d := range waiting {
-			t := NewTrace(d.Trace.ID, d.Trace.Spans)
-			t.Late = d.Trace.Late
-			p.examine(ctx, &job{trace: t, workflow: t, findings: d.Findings, redacted: true, complete: time.Now(), finish: func(err error) {
-				if err == nil || ErrorCode(err) != CodeUnavailable { // what can never be stored must not stay at the head
-					done = append(done, t.ID)
-				}
-			}})
-		}
-		if err := p.parts.Backlog.FinishDeferred(ctx, done); err != nil || len(done) == 0 {
+			p.catchAgain = time.Now().Add(backlogPause)
 			p.log.Error("backlog not worked off", "error", err)
 			return
 		}
+		fresh := 0
+		for _, d := range waiting {
+			id := d.Trace.ID
+			if !p.caught.begin(id) {
+				continue
+			}
+			fresh++
+			t := NewTrace(id, d.Trace.Spans)
+			t.Late = d.Trace.Late
+			p.examine(ctx, &job{
+				trace: t, workflow: t, findings: d.Findings, redacted: true, complete: time.Now(),
+				finish: func(err error) { p.caught.end(id, err) },
+			})
+		}
+		if fresh == 0 {
+			return
+		}
 	}
+}
+
+// backlogTimeout bounds a look into the backlog; backlogPause is how long one that does not answer is left alone. Wall time.
+const (
+	backlogTimeout = 5 * time.Second
+	backlogPause   = 30 * time.Second
+)
+
+// nextDeferred takes what is done with out of the backlog and returns the next of it, those under way among them.
+func (p *Pipeline) nextDeferred(ctx context.Context) ([]Deferred, error) {
+	const batch = 32
+	call, cancel := context.WithTimeout(ctx, backlogTimeout)
+	defer cancel()
+	if done := p.caught.stored(); len(done) > 0 {
+		if err := p.parts.Backlog.FinishDeferred(call, done); err != nil {
+			return nil, err
+		}
+		p.caught.forget(done)
+	}
+	underway := p.caught.count()
+	if underway >= batch {
+		return nil, nil
+	}
+	return p.parts.Backlog.NextDeferred(call, underway+batch)
 }
 
 // lensTimeout bounds one call of an embedder; lensPause is how long a failing one is left alone. Wall time.

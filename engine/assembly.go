@@ -194,10 +194,23 @@ func (t *assembly) hold(r *receipt) {
 }
 
 func (t *assembly) release(err error) {
-	for _, r := range t.receipts {
-		r.release(err)
+	if done := t.handOver(); done != nil {
+		done(err)
 	}
+}
+
+// handOver returns what releases the receipts in place of the assembly, nil when nobody waits.
+func (t *assembly) handOver() func(error) {
+	if len(t.receipts) == 0 {
+		return nil
+	}
+	receipts := t.receipts
 	t.receipts = nil
+	return func(err error) {
+		for _, r := range receipts {
+			r.release(err)
+		}
+	}
 }
 
 // attach adds separately delivered content, message by message; what the span has already, from itself or from a repeated delivery,

@@ -29,6 +29,9 @@ type Config struct {
 	// an incident is not learnt. Event time. MaxHeld bounds the traces that wait.
 	HoldBack time.Duration `yaml:"hold_back"`
 	MaxHeld  int           `yaml:"max_held"`
+	// StoreQueue bounds the anomalies, incidents and alerts that wait while the store does not answer; above it sources are told to come
+	// back, and the oldest that carries no alert is shed.
+	StoreQueue int `yaml:"store_queue"`
 	// SnapshotEvery is how often baselines are stored, in wall time: what a crash can cost of what was learnt.
 	SnapshotEvery time.Duration `yaml:"snapshot_every"`
 	// DrainTimeout bounds a graceful stop, in wall time.
@@ -58,6 +61,8 @@ type AlertConfig struct {
 	InitialAlpha float64 `yaml:"initial_alpha"`
 	MinAlpha     float64 `yaml:"min_alpha"`
 	MaxAlpha     float64 `yaml:"max_alpha"`
+	// Anomalies makes every anomaly an alert too, beside those of incidents.
+	Anomalies bool `yaml:"anomalies"`
 }
 
 // IncidentConfig says when anomalies become an incident and when it ends. Times are event time.
@@ -96,6 +101,7 @@ func DefaultConfig() Config {
 		EmbedKinds:      []TextKind{TextUserPrompt},
 		HoldBack:        30 * time.Minute,
 		MaxHeld:         2_000,
+		StoreQueue:      20_000,
 		SnapshotEvery:   time.Minute,
 		DrainTimeout:    20 * time.Second,
 		Assembly: AssemblyConfig{
@@ -142,6 +148,7 @@ func (c Config) Validate() error {
 		{"chunk_words", float64(c.ChunkWords)},
 		{"max_chunks", float64(c.MaxChunks)},
 		{"max_held", float64(c.MaxHeld)},
+		{"store_queue", float64(c.StoreQueue)},
 		{"surges.window", float64(c.Surges.Window)},
 		{"surges.min_traces", float64(c.Surges.MinTraces)},
 		{"surges.max_keys", float64(c.Surges.MaxKeys)},
@@ -171,8 +178,8 @@ func (c Config) Validate() error {
 		}
 	}
 	const most = 1 << 24
-	if c.QueueSpans > most || c.SemanticQueue > most || c.MaxHeld > most || c.Assembly.MaxTraces > most || c.Incidents.MaxActive > most {
-		return fmt.Errorf("engine: queue_spans, semantic_queue, max_held, assembly.max_traces and incidents.max_active must be at most %d", most)
+	if c.QueueSpans > most || c.SemanticQueue > most || c.MaxHeld > most || c.StoreQueue > most || c.Assembly.MaxTraces > most || c.Incidents.MaxActive > most {
+		return fmt.Errorf("engine: queue_spans, semantic_queue, max_held, store_queue, assembly.max_traces and incidents.max_active must be at most %d", most)
 	}
 	if !(c.SampleRate >= 0 && c.SampleRate <= 1) {
 		return fmt.Errorf("engine: sample_rate must be in [0, 1], is %v", c.SampleRate)

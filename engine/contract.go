@@ -37,13 +37,16 @@ type Screener interface {
 }
 
 // EventScreener watches the events of guards in front of the application, beside what became of the traces that they are about.
-// Its methods are called by one goroutine at a time.
+// Its methods are called by one goroutine at a time. Where it is a Snapshotter too, what it learnt is kept.
 type EventScreener interface {
-	// Observe takes events. Those with a known id count once.
+	// Observe takes events, without what is sensitive in them. Those with a known id count once.
 	Observe(events []SecurityEvent)
-	// Answered takes a complete trace: what the model answered to a request that a guard may have spoken of.
+	// Answered takes a complete trace as it came: what the model answered to a request that a guard may have spoken of. Its texts must
+	// not be kept.
 	Answered(t *Trace)
-	// Advance closes the windows that ended before the watermark and returns what they show.
+	// Advance closes the windows that ended before the watermark and returns what they show. It is called after events were observed
+	// too, with a watermark that may be the one before, so that it can tell what needs no closed window. A finding is an incident by
+	// itself; findings of one detector about one subject at one second are the same.
 	Advance(watermark time.Time) []Finding
 }
 
@@ -117,7 +120,8 @@ type Notifier interface {
 	Notify(ctx context.Context, a Alert) error
 }
 
-// Journal is where the pipeline writes what it found. Record is one transaction: all or nothing.
+// Journal is where the pipeline writes what it found. Record is one transaction: all or nothing. An error with CodeInvalid or
+// CodeTooLarge, or a Permanent one, says that it can never take the entry; after any other the entry is tried again.
 type Journal interface {
 	Record(ctx context.Context, e Entry) error
 	// ActiveIncidents returns incidents that are not resolved, and those resolved at or after since (for re-raise).

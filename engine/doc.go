@@ -14,14 +14,28 @@
 //	                                    └──────────────┬───────────────────────────┘
 //	                                                   v
 //	                                   groups ──> incidents ──> evidence ──> note
-//	                                                   │
+//	                                                   │ with their alerts
 //	                                                   v
-//	                                            Journal, Notifier
+//	                                                writer ──> Journal and Outbox ──> receivers (notify)
 //
-// Three goroutines do the work, each with a bounded queue before it: screening (take, assemble, close windows), analysis (the
-// semantic tier) and notes. A stage never waits for the one behind it: when the semantic queue is full, sampled traces are shed
-// and flagged ones go to the Backlog; when the queue of notes is full, an incident keeps its earlier note; when screening itself
-// is full, Consume says CodeFull and the source comes back. All of it is counted (metrics.go) and reported (Health).
+// Security events go from Consume to their own screener, and what they show joins the findings of windows.
+//
+// Four goroutines do the work, each with a bounded queue before it: screening (take, assemble, close windows), analysis (the
+// semantic tier), notes, and the writer. A stage never waits for the one behind it: when the semantic queue is full, sampled traces
+// are shed and flagged ones go to the Backlog; when the queue of notes is full, an incident keeps its earlier note; when screening
+// itself is full, Consume says CodeFull and the source comes back. All of it is counted (metrics.go) and reported (Health).
+//
+// # What is stored
+//
+// Everything that is found goes through the writer (writer.go), in one order, so that no later state of an incident is overwritten
+// by an earlier one. An alert is part of the transaction that stores the change which it tells: after a crash both are there or
+// neither. Its id counts the changes of the incident, and the count is stored with the incident, so that a change has one id for
+// ever and the Outbox leaves out what it knows. Alerts are recorded only where somebody receives them (Parts.Wake).
+//
+// While the store does not answer, what is found waits in memory and is tried again; screening and analysis go on. Receipts of what
+// comes in meanwhile are held, so that a broker keeps what is not stored. Above a bound sources are told to come back, and the
+// oldest that carries no alert is shed and counted; what carries one never is. What is left when the service has to stop is counted,
+// and an error of Run.
 //
 // # Contracts
 //
@@ -29,7 +43,7 @@
 // package knows no adapter. What matters most:
 //
 //   - A Batch is accepted by Consume and done when its Done is called: the batch and each trace that it touches hold a receipt,
-//     and the last one to be stored lets go (receipt.go).
+//     and the last one to be stored lets go (receipt.go). Nothing is done before what was found earlier is stored.
 //   - Detectors score and learn apart. The pipeline decides what is normal: an anomalous trace is never learnt, the others wait in
 //     quarantine until it is known whether they came in calm time (quarantine.go). The Screener does the same by windows.
 //   - Score judges a trace beside the stream by the same detectors and changes nothing.
@@ -57,7 +71,8 @@
 // Anomalies of one type about one subject share a fingerprint and form a group (group.go). A group that holds enough abnormal
 // traces becomes an incident, unless another group accounts for it: a symptom joins its cause, by precedence of types and shared
 // traces. An open symptom is taken over, under its id, by a cause that shows later. An incident resolves when it has been calm for
-// a while, and the same fingerprint later raises it again.
+// a while, and the same fingerprint later raises it again. Severity only rises while it is open, which is told (worsened). A pattern
+// of security events is an incident by itself, at once.
 //
 //	candidate ──enough traces, settled──> open ──person──> acknowledged
 //	    │  └─symptom of another─> joined    │  └──────────────┬────────┘

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"maps"
 	"slices"
@@ -198,16 +199,35 @@ type store struct {
 	snapshots map[string][]byte
 	waiting   []Deferred
 	deferred  int
+	alerts    []Alert // as committed
+	entries   []Entry
 	err       error
+	failures  int                 // calls that fail before the store answers again
+	refuse    func(e Entry) error // what it takes never
+	hold      chan struct{}       // waits for it to close before it answers
 }
 
 func newStore() *store {
 	return &store{incidents: make(map[string]Incident), anomalies: make(map[string]Anomaly), snapshots: make(map[string][]byte)}
 }
 
-func (s *store) do(f func()) error {
+func (s *store) do(ctx context.Context, f func()) error {
+	s.mu.Lock()
+	hold := s.hold
+	s.mu.Unlock()
+	if hold != nil {
+		select {
+		case <-hold:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.failures > 0 {
+		s.failures--
+		return errors.New("store does not answer")
+	}
 	if s.err != nil {
 		return s.err
 	}
@@ -221,19 +241,50 @@ func (s *store) fail(err error) {
 	s.err = err
 }
 
-func (s *store) Record(_ context.Context, e Entry) error {
-	return s.do(func() {
+func (s *store) Record(ctx context.Context, e Entry) error {
+	if s.refuse != nil {
+		if err := s.refuse(e); err != nil {
+			return err
+		}
+	}
+	return s.do(ctx, func() {
+		s.entries = append(s.entries, e)
 		for _, a := range e.Anomalies {
 			s.anomalies[a.ID] = a
 		}
 		for _, in := range e.Incidents {
 			s.incidents[in.ID] = in
 		}
+		for _, a := range e.Alerts {
+			if !slices.ContainsFunc(s.alerts, func(have Alert) bool { return have.ID == a.ID }) {
+				s.alerts = append(s.alerts, a)
+			}
+		}
 	})
 }
 
-func (s *store) ActiveIncidents(_ context.Context, since time.Time) (out []Incident, err error) {
-	err = s.do(func() {
+// told lists the changes that were committed to be alerted of.
+func (s *store) told() (out []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, a := range s.alerts {
+		out = append(out, a.Change)
+	}
+	return out
+}
+
+// copy is what a crash at this moment leaves.
+func (s *store) copy() *store {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := newStore()
+	out.incidents, out.anomalies, out.snapshots = maps.Clone(s.incidents), maps.Clone(s.anomalies), maps.Clone(s.snapshots)
+	out.markers, out.waiting, out.alerts = slices.Clone(s.markers), slices.Clone(s.waiting), slices.Clone(s.alerts)
+	return out
+}
+
+func (s *store) ActiveIncidents(ctx context.Context, since time.Time) (out []Incident, err error) {
+	err = s.do(ctx, func() {
 		for _, in := range s.incidents {
 			if in.Status != StatusResolved || !in.ResolvedAt.Before(since) {
 				out = append(out, in)
@@ -243,12 +294,12 @@ func (s *store) ActiveIncidents(_ context.Context, since time.Time) (out []Incid
 	return out, err
 }
 
-func (s *store) AddMarkers(_ context.Context, markers []ChangeMarker) error {
-	return s.do(func() { s.markers = append(s.markers, markers...) })
+func (s *store) AddMarkers(ctx context.Context, markers []ChangeMarker) error {
+	return s.do(ctx, func() { s.markers = append(s.markers, markers...) })
 }
 
-func (s *store) Markers(_ context.Context, from, to time.Time) (out []ChangeMarker, err error) {
-	err = s.do(func() {
+func (s *store) Markers(ctx context.Context, from, to time.Time) (out []ChangeMarker, err error) {
+	err = s.do(ctx, func() {
 		for _, m := range s.markers {
 			if !m.At.Before(from) && m.At.Before(to) {
 				out = append(out, m)
@@ -258,8 +309,8 @@ func (s *store) Markers(_ context.Context, from, to time.Time) (out []ChangeMark
 	return out, err
 }
 
-func (s *store) SaveSnapshot(_ context.Context, name string, _ time.Time, data []byte) error {
-	return s.do(func() { s.snapshots[name] = slices.Clone(data) })
+func (s *store) SaveSnapshot(ctx context.Context, name string, _ time.Time, data []byte) error {
+	return s.do(ctx, func() { s.snapshots[name] = slices.Clone(data) })
 }
 
 func (s *store) LoadSnapshot(_ context.Context, name string) ([]byte, time.Time, error) {
@@ -272,17 +323,17 @@ func (s *store) LoadSnapshot(_ context.Context, name string) ([]byte, time.Time,
 	return data, time.Now(), nil
 }
 
-func (s *store) Defer(_ context.Context, d Deferred) error {
-	return s.do(func() { s.waiting, s.deferred = append(s.waiting, d), s.deferred+1 })
+func (s *store) Defer(ctx context.Context, d Deferred) error {
+	return s.do(ctx, func() { s.waiting, s.deferred = append(s.waiting, d), s.deferred+1 })
 }
 
-func (s *store) NextDeferred(_ context.Context, n int) (out []Deferred, err error) {
-	err = s.do(func() { out = slices.Clone(s.waiting[:min(n, len(s.waiting))]) })
+func (s *store) NextDeferred(ctx context.Context, n int) (out []Deferred, err error) {
+	err = s.do(ctx, func() { out = slices.Clone(s.waiting[:min(n, len(s.waiting))]) })
 	return out, err
 }
 
-func (s *store) FinishDeferred(_ context.Context, ids []TraceID) error {
-	return s.do(func() {
+func (s *store) FinishDeferred(ctx context.Context, ids []TraceID) error {
+	return s.do(ctx, func() {
 		s.waiting = slices.DeleteFunc(s.waiting, func(d Deferred) bool { return slices.Contains(ids, d.Trace.ID) })
 	})
 }
@@ -315,7 +366,8 @@ func (s *store) everything(t testing.TB) string {
 		M []ChangeMarker
 		D []Deferred
 		S map[string][]byte
-	}{s.anomalies, s.incidents, s.markers, s.waiting, s.snapshots})
+		N []Alert
+	}{s.anomalies, s.incidents, s.markers, s.waiting, s.snapshots, s.alerts})
 	require.NoError(t, err)
 	return string(data)
 }
@@ -339,21 +391,26 @@ func (e *explainer) Explain(_ context.Context, in Incident, ev Evidence) (Explan
 	return Explanation{Summary: in.Title, Author: "test", EvidenceDigest: ev.Digest}, e.err
 }
 
-// notifier keeps the alerts.
-type notifier struct {
+// observer keeps the alerts, and counts how often somebody was woken for them.
+type observer struct {
 	mu     sync.Mutex
 	alerts []Alert
-	err    error
+	woken  int
 }
 
-func (n *notifier) Notify(_ context.Context, a Alert) error {
+func (n *observer) observe(a Alert) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.alerts = append(n.alerts, a)
-	return n.err
 }
 
-func (n *notifier) changes() (out []string) {
+func (n *observer) wake() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.woken++
+}
+
+func (n *observer) changes() (out []string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, a := range n.alerts {
@@ -361,6 +418,42 @@ func (n *notifier) changes() (out []string) {
 	}
 	return out
 }
+
+// guard is a screener of security events that says what show says after so many of them.
+type guard struct {
+	mu       sync.Mutex
+	Seen     int // exported for the snapshot
+	events   []SecurityEvent
+	answered []TraceID
+	marks    []time.Time
+	show     func(g *guard, mark time.Time) []Finding
+}
+
+func (g *guard) Observe(events []SecurityEvent) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.events = append(g.events, events...)
+	g.Seen += len(events)
+}
+
+func (g *guard) Answered(t *Trace) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.answered = append(g.answered, t.ID)
+}
+
+func (g *guard) Advance(mark time.Time) []Finding {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.marks = append(g.marks, mark)
+	if g.show == nil {
+		return nil
+	}
+	return g.show(g, mark)
+}
+
+func (g *guard) Snapshot(w io.Writer) error { return json.NewEncoder(w).Encode(g.Seen) }
+func (g *guard) Restore(r io.Reader) error  { return json.NewDecoder(r).Decode(&g.Seen) }
 
 // plant is a pipeline with its fakes.
 type plant struct {
@@ -375,7 +468,9 @@ type plant struct {
 	memory    *recall
 	store     *store
 	explainer *explainer
-	notifier  *notifier
+	observer  *observer
+	guard     *guard
+	quiet     bool // nobody receives alerts
 	stop      func() error
 	traces    int
 }
@@ -384,7 +479,7 @@ func newPlant(t *testing.T, change ...func(*Config)) *plant {
 	x := &plant{
 		t: t, cfg: DefaultConfig(), screener: &screener{}, workflow: &detector{name: "workflow"}, semantic: &detector{name: "semantic"},
 		preferred: &embedder{model: Model{Name: "preferred", Dimension: 2}}, builtin: &embedder{model: Model{Name: "builtin", Dimension: 2}},
-		memory: &recall{}, store: newStore(), explainer: &explainer{}, notifier: &notifier{},
+		memory: &recall{}, store: newStore(), explainer: &explainer{}, observer: &observer{},
 	}
 	x.cfg.SampleRate = 1
 	for _, f := range change {
@@ -396,14 +491,21 @@ func newPlant(t *testing.T, change ...func(*Config)) *plant {
 
 func (x *plant) build() {
 	x.t.Helper()
-	var err error
-	x.Pipeline, err = New(x.cfg, Parts{
+	parts := Parts{
 		Screener: x.screener, Workflow: []Detector{x.workflow}, Semantic: []Detector{x.semantic},
 		Lenses:   []Lens{{x.preferred, x.memory}, {x.builtin, x.memory}},
-		Redactor: secretive{}, Explainer: x.explainer, Notify: x.notifier,
+		Redactor: secretive{}, Explainer: x.explainer, Observe: x.observer.observe, Wake: x.observer.wake,
 		Journal: x.store, Markers: x.store, Snapshots: x.store, Backlog: x.store,
 		Registry: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
-	})
+	}
+	if x.guard != nil {
+		parts.Events = x.guard
+	}
+	if x.quiet {
+		parts.Wake = nil
+	}
+	var err error
+	x.Pipeline, err = New(x.cfg, parts)
 	require.NoError(x.t, err)
 }
 

@@ -114,7 +114,8 @@ func (g *grouper) add(a *Anomaly) *group {
 		}
 		x = g.newGroup(fp)
 		x.incident = Incident{
-			Fingerprint: fp, Type: a.Type, Subject: a.Subject, Status: StatusOpen, Onset: a.onset(), LastSeen: a.At, Alpha: a.Alpha,
+			Fingerprint: fp, Type: a.Type, Subject: a.Subject, Status: StatusOpen, Services: []string{}, Onset: a.onset(), LastSeen: a.At,
+			Alpha: a.Alpha,
 		}
 	}
 	in := &x.incident
@@ -129,7 +130,7 @@ func (g *grouper) add(a *Anomaly) *group {
 		in.LastSeen = a.At
 	}
 	in.Anomalies++
-	if !slices.Contains(in.Services, a.Service) {
+	if a.Service != "" && !slices.Contains(in.Services, a.Service) {
 		in.Services = append(slices.Clone(in.Services), a.Service) // readers of the incident have the old list
 		slices.Sort(in.Services)
 	}
@@ -215,8 +216,16 @@ func (g *grouper) refresh(x *group) {
 	in := &x.incident
 	in.Traces = slices.Clone(x.order[max(0, len(x.order)-maxShownTraces):])
 	in.Users = len(g.actors(x, SubjectUser))
-	in.Severity = g.severity.Of(in.Type, in.Score, in.Effect, in.Users)
 	in.Title = title(in)
+	switch severity := g.severity.Of(in.Type, in.Score, in.Effect, in.Users); {
+	case in.Severity == "":
+		in.Severity = severity
+	case severity.Rank() > in.Severity.Rank():
+		in.Timeline = appendEvent(in.Timeline, TimelineEntry{
+			At: in.LastSeen, Event: ChangeWorsened, Note: fmt.Sprintf("from %s to %s", in.Severity, severity),
+		})
+		in.Severity = severity
+	}
 }
 
 // actors counts the subjects of one kind among the group's traces that are remembered.
@@ -260,7 +269,7 @@ func (g *grouper) advance(watermark, now time.Time) []*group {
 			if x.ready.IsZero() {
 				x.ready = in.LastSeen
 			}
-			if watermark.Sub(x.ready) < g.settle(in.Type) {
+			if wait := g.settle(in.Type); wait > 0 && watermark.Sub(x.ready) < wait {
 				continue
 			}
 			if into := g.cause(x); into != nil {
@@ -305,6 +314,9 @@ func (g *grouper) settle(t AnomalyType) time.Duration {
 // is that or only traffic.
 func (g *grouper) supported(x *group) bool {
 	in := &x.incident
+	if in.Type == SecurityPattern {
+		return true // its detector has seen the pattern in many events, which need no traces
+	}
 	if in.Type == Traffic && in.Effect.Current < in.Effect.Baseline {
 		return in.Anomalies >= lasting // what is missing leaves no traces
 	}
@@ -362,7 +374,7 @@ func (g *grouper) explains(y, x *group) bool {
 			shared++
 		}
 	}
-	if 2*shared >= len(x.traces) {
+	if 2*shared >= len(x.traces) && (len(x.traces) > 0 || x.incident.Type == Traffic) {
 		return true
 	}
 	switch y.incident.Subject.Kind {
@@ -388,19 +400,20 @@ func (g *grouper) open(x *group, now time.Time) {
 	in := &x.incident
 	in.ID, in.DetectedAt, in.Raised = incidentID(in.Fingerprint, in.Onset), now, 1
 	x.since = in.Onset
-	event := TimelineEntry{At: in.LastSeen, Event: "raised"}
+	event := TimelineEntry{At: in.LastSeen, Event: ChangeRaised}
 	if earlier, again := g.resolved[in.Fingerprint]; again {
 		delete(g.resolved, in.Fingerprint)
-		in.ID, in.Raised, in.Timeline, in.Onset = earlier.ID, earlier.Raised+1, earlier.Timeline, earlier.Onset
-		event.Event = "raised again"
+		in.ID, in.Raised, in.Changes, in.Timeline, in.Onset = earlier.ID, earlier.Raised+1, earlier.Changes, earlier.Timeline, earlier.Onset
+		event.Event = ChangeRaisedAgain
 	}
 	for _, y := range g.sorted() {
 		if y == x || !y.opened || rank(y.incident.Type) <= rank(in.Type) || !g.explains(x, y) {
 			continue
 		}
-		if event.Event == "raised" {
-			in.ID, in.DetectedAt, in.Raised, in.Timeline = y.incident.ID, y.incident.DetectedAt, y.incident.Raised, y.incident.Timeline
-			event = TimelineEntry{At: in.LastSeen, Event: "reclassified", Note: fmt.Sprintf("from %s to %s", y.incident.Type, in.Type)}
+		if event.Event == ChangeRaised {
+			in.ID, in.DetectedAt, in.Timeline = y.incident.ID, y.incident.DetectedAt, y.incident.Timeline
+			in.Raised, in.Changes = y.incident.Raised, y.incident.Changes
+			event = TimelineEntry{At: in.LastSeen, Event: ChangeReclassified, Note: fmt.Sprintf("from %s to %s", y.incident.Type, in.Type)}
 			in.Status = y.incident.Status
 		} else {
 			// It was told as an incident of its own: that ends.
@@ -460,7 +473,7 @@ func (g *grouper) resolve(x *group, at time.Time, by, note string) {
 
 func (in *Incident) resolve(at time.Time, by, note string) {
 	in.Status, in.ResolvedAt = StatusResolved, &at
-	in.Timeline = appendEvent(in.Timeline, TimelineEntry{At: at, Event: "resolved", By: by, Note: note})
+	in.Timeline = appendEvent(in.Timeline, TimelineEntry{At: at, Event: ChangeResolved, By: by, Note: note})
 }
 
 // retire takes a resolved incident out of the active ones. What is remembered of those is bounded like the active ones.
@@ -472,6 +485,13 @@ func (g *grouper) retire(x *group) {
 	}
 	g.resolved[x.incident.Fingerprint] = x.incident
 	g.recent = append(g.recent[max(0, len(g.recent)-g.cfg.MaxActive+1):], x)
+}
+
+// keep brings what is remembered of a resolved incident up to date.
+func (g *grouper) keep(in *Incident) {
+	if past, ok := g.resolved[in.Fingerprint]; ok && past.ID == in.ID {
+		g.resolved[in.Fingerprint] = *in
+	}
 }
 
 func (g *grouper) remove(x *group) { delete(g.groups, x.incident.Fingerprint) }
@@ -541,6 +561,11 @@ func title(in *Incident) string {
 			return fmt.Sprintf("Traffic of %s fell away", where)
 		}
 		return fmt.Sprintf("Traffic of %s rose%s", where, times)
+	case SecurityPattern:
+		if where == "" {
+			return fmt.Sprintf("Pattern of attacks by %s", who)
+		}
+		return fmt.Sprintf("Pattern of attacks by %s against %s", who, where)
 	case Jailbreak:
 		return fmt.Sprintf("Jailbreak attempts by %s against %s", who, where)
 	case PromptInjection:

@@ -18,7 +18,7 @@ type Incident struct {
 	Fingerprint string        `json:"fingerprint"` // type and subject; the same trouble later has the same one
 	Type        AnomalyType   `json:"type"`
 	Also        []AnomalyType `json:"also,omitempty"` // symptoms that were merged into it
-	Severity    Severity      `json:"severity"`
+	Severity    Severity      `json:"severity"`       // the worst since it was last raised
 	Status      Status        `json:"status"`
 	Title       string        `json:"title"`
 	Subject     Subject       `json:"subject"`
@@ -28,7 +28,8 @@ type Incident struct {
 	LastSeen   time.Time  `json:"last_seen"` // event time of the latest
 	DetectedAt time.Time  `json:"detected_at"`
 	ResolvedAt *time.Time `json:"resolved_at,omitempty"`
-	Raised     int        `json:"raised"` // 1, and one more each time it came back after being resolved
+	Raised     int        `json:"raised"`  // 1, and one more each time it came back after being resolved
+	Changes    int        `json:"changes"` // how many were alerted of
 
 	Score     float64   `json:"score"`
 	Alpha     float64   `json:"alpha"`
@@ -155,11 +156,4 @@ type Feedback struct {
 	Verdict   string    `json:"verdict"` // "true_positive" or "false_positive"
 	By        string    `json:"by,omitempty"`
 	Comment   string    `json:"comment,omitempty"`
-}
-
-// Alert is what goes out when something happens to an incident.
-type Alert struct {
-	ID       string   `json:"alert_id"` // stable for one change of one incident, so that receivers dedupe
-	Change   string   `json:"change"`   // "raised", "raised again", "reclassified", "explained", "acknowledged" or "resolved"
-	Incident Incident `json:"incident"`
 }

@@ -32,7 +32,7 @@ func (p *Pipeline) writeNote(ctx context.Context, id string) {
 	if p.explained(id) {
 		return // asked for twice
 	}
-	_, err := p.explain(ctx, id)
+	_, _, err := p.explain(ctx, id)
 	switch {
 	case ErrorCode(err) == CodeNotFound: // resolved meanwhile
 	case err != nil:
@@ -52,13 +52,14 @@ func (p *Pipeline) explained(id string) bool {
 		x.incident.Explanation.EvidenceDigest == x.incident.Evidence.Digest
 }
 
-// explain writes the note of an active incident and stores it.
-func (p *Pipeline) explain(ctx context.Context, id string) (Incident, error) {
+// explain writes the note of an active incident. Its outcome is told once the incident is stored with it.
+func (p *Pipeline) explain(ctx context.Context, id string) (Incident, <-chan error, error) {
+	p.readMarkers(ctx, id)
 	p.mu.Lock()
 	x := p.grouper.find(id)
 	if x == nil || x.incident.Evidence == nil {
 		p.mu.Unlock()
-		return Incident{}, Errorf(CodeNotFound, "no active incident %s", id)
+		return Incident{}, nil, Errorf(CodeNotFound, "no active incident %s", id)
 	}
 	in, ev := x.incident, *x.incident.Evidence
 	in.Onset = ev.From // a note is about this time, where the incident was raised before
@@ -66,7 +67,7 @@ func (p *Pipeline) explain(ctx context.Context, id string) (Incident, error) {
 
 	note, err := p.parts.Explainer.Explain(ctx, in, ev)
 	if err != nil {
-		return Incident{}, fmt.Errorf("engine: explain %s: %w", id, err)
+		return Incident{}, nil, fmt.Errorf("engine: explain %s: %w", id, err)
 	}
 
 	p.mu.Lock()
@@ -76,73 +77,135 @@ func (p *Pipeline) explain(ctx context.Context, id string) (Incident, error) {
 		x = current
 	}
 	x.incident.Explanation = &note
-	if past, ok := p.grouper.resolved[x.incident.Fingerprint]; ok && past.ID == id {
-		past.Explanation = &note
-		p.grouper.resolved[x.incident.Fingerprint] = past
-	}
-	if err := p.store(ctx, Entry{Incidents: []Incident{x.incident}}); err != nil {
-		return Incident{}, err
-	}
-	p.tell(ctx, "explained-"+note.EvidenceDigest, "explained", x.incident)
-	return x.incident, nil
+	alert := x.incident.changed(ChangeExplained, time.Now().UTC())
+	p.grouper.keep(&x.incident)
+	return x.incident, p.store(x.incident, alert), nil
 }
 
-// Acknowledge records that somebody looks after the incident. CodeNotFound when it is not active.
+// markersTimeout bounds the look for change markers that other instances have stored. Wall time.
+const markersTimeout = 5 * time.Second
+
+// readMarkers looks into the store for change markers that are evidence for an incident and are not known here.
+func (p *Pipeline) readMarkers(ctx context.Context, id string) {
+	p.mu.Lock()
+	x := p.grouper.find(id)
+	if x == nil || p.writer.down() {
+		p.mu.Unlock()
+		return
+	}
+	from, to := p.changesNear(x)
+	p.mu.Unlock()
+	call, cancel := context.WithTimeout(ctx, markersTimeout)
+	defer cancel()
+	found, err := p.parts.Markers.Markers(call, from, to.Add(time.Nanosecond))
+	if err != nil {
+		p.log.Error("change markers not read", "incident", id, "error", err)
+		return
+	}
+	if !p.markers.add(found) {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if x := p.grouper.find(id); x != nil {
+		p.renew(x)
+	}
+}
+
+// Acknowledge records that somebody looks after the incident. CodeNotFound when it is not active; CodeUnavailable when the store
+// does not answer: then nothing has changed, or the change waits for the store to answer.
 func (p *Pipeline) Acknowledge(ctx context.Context, id, by, note string) (Incident, error) {
 	return p.change(ctx, id, func(in *Incident, now time.Time) {
 		in.Status = StatusAcknowledged
-		in.Timeline = appendEvent(in.Timeline, TimelineEntry{At: now, Event: "acknowledged", By: by, Note: note})
+		in.Timeline = appendEvent(in.Timeline, TimelineEntry{At: now, Event: ChangeAcknowledged, By: by, Note: note})
 	})
 }
 
-// Resolve ends the incident by a person's word. CodeNotFound when it is not active.
+// Resolve ends the incident by a person's word. Its errors are those of Acknowledge.
 func (p *Pipeline) Resolve(ctx context.Context, id, by, note string) (Incident, error) {
 	return p.change(ctx, id, func(in *Incident, now time.Time) { in.resolve(now, by, note) })
 }
 
-// change stores what a person changed and only then holds it to be so.
+// change does what a person says, and waits until it is stored. While the store is known to be down nothing is changed.
 func (p *Pipeline) change(ctx context.Context, id string, apply func(in *Incident, now time.Time)) (Incident, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	x := p.grouper.find(id)
-	if x == nil {
-		return Incident{}, Errorf(CodeNotFound, "no active incident %s", id)
+	in, stored, err := func() (Incident, <-chan error, error) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		x := p.grouper.find(id)
+		if x == nil {
+			return Incident{}, nil, Errorf(CodeNotFound, "no active incident %s", id)
+		}
+		if p.writer.down() {
+			return Incident{}, nil, &Error{Code: CodeUnavailable, Message: "the store does not answer", RetryAfter: lastPause}
+		}
+		now := time.Now().UTC()
+		apply(&x.incident, now)
+		x.told, _ = x.news()
+		alert := x.incident.changed(x.told.Event, now)
+		if x.incident.Status == StatusResolved {
+			p.grouper.retire(x)
+		}
+		p.m.incidents.WithLabelValues(x.told.Event).Inc()
+		return x.incident, p.store(x.incident, alert), nil
+	}()
+	if err != nil {
+		return Incident{}, err
 	}
-	changed := x.incident
-	apply(&changed, time.Now().UTC())
-	if err := p.store(ctx, Entry{Incidents: []Incident{changed}}); err != nil {
-		return Incident{}, &Error{Code: CodeUnavailable, Message: "the store does not answer", RetryAfter: time.Second, Err: err}
-	}
-	x.incident = changed
-	if changed.Status == StatusResolved {
-		p.grouper.retire(x)
-	}
-	x.told, _ = x.news()
-	p.m.incidents.WithLabelValues(x.told.Event).Inc()
-	p.tell(ctx, x.told.Event, x.told.Event, changed)
-	return changed, nil
+	return in, p.await(ctx, stored)
 }
 
-// Explain gathers the evidence of an active incident anew and writes its note at once.
+// store hands an incident and its alert to the writer. p.mu is held.
+func (p *Pipeline) store(in Incident, alert Alert) <-chan error {
+	stored := make(chan error, 1)
+	p.submit(&write{entry: Entry{Incidents: []Incident{in}}, alerts: []Alert{alert}, done: func(err error) { stored <- err }})
+	return stored
+}
+
+// storeTimeout bounds how long a person waits for the store. Wall time.
+const storeTimeout = 5 * time.Second
+
+func (p *Pipeline) await(ctx context.Context, stored <-chan error) error {
+	var err error
+	select {
+	case err = <-stored:
+		if err == nil {
+			return nil
+		}
+	case <-ctx.Done():
+		err = ctx.Err()
+	case <-time.After(storeTimeout):
+	}
+	return &Error{Code: CodeUnavailable, Message: "the store does not answer: the change waits for it", RetryAfter: lastPause, Err: err}
+}
+
+// Explain gathers the evidence of an active incident anew and writes its note at once. Its errors are those of Acknowledge.
 func (p *Pipeline) Explain(ctx context.Context, id string) (Incident, error) {
 	p.mu.Lock()
 	if x := p.grouper.find(id); x != nil {
-		p.gather(ctx, x)
+		p.renew(x)
 	}
 	p.mu.Unlock()
-	return p.explain(ctx, id)
+	in, stored, err := p.explain(ctx, id)
+	if err != nil {
+		return Incident{}, err
+	}
+	return in, p.await(ctx, stored)
 }
 
 // Health reports what is degraded, what was dropped and what waits.
 func (p *Pipeline) Health() Health {
 	h := p.health.report()
-	h.Queued = map[string]int{"screening_spans": int(p.inboxLen.Load()), "semantic_traces": p.flight.underway(), "notes": int(p.noting.Load())}
+	h.Queued = map[string]int{
+		"screening_spans": int(p.inboxLen.Load()), "semantic_traces": p.flight.underway(), "notes": int(p.noting.Load()),
+		"store_records": p.writer.waiting(),
+	}
 	return h
 }
 
 // Names of the snapshots that make up what was learnt.
 const (
 	snapshotScreener = "engine/screener"
+	snapshotEvents   = "engine/events"
 	snapshotAlphas   = "engine/alphas"
 	snapshotServices = "engine/services"
 	snapshotDetector = "engine/detector/"
@@ -164,21 +227,60 @@ func (p *Pipeline) loadKey(ctx context.Context) error {
 	return nil
 }
 
+// snapshot is a part of what was learnt.
+type snapshot struct {
+	name string
+	data []byte
+}
+
 // snapshot stores all that was learnt.
 func (p *Pipeline) snapshot(ctx context.Context) error {
-	now := time.Now()
+	parts, err := p.capture()
+	return errors.Join(err, p.save(ctx, parts))
+}
+
+// snapshotAside stores it beside the stream: a store that is slow delays no screening. While one is still under way there is no other.
+func (p *Pipeline) snapshotAside(ctx context.Context) {
+	if !p.saving.CompareAndSwap(false, true) {
+		return
+	}
+	parts, err := p.capture()
+	p.aside.Go(func() {
+		defer p.saving.Store(false)
+		if err := errors.Join(err, p.save(ctx, parts)); err != nil {
+			p.health.failed("snapshots", err.Error())
+			p.log.Error("baselines not stored", "error", err)
+		} else {
+			p.health.worked("snapshots")
+			if !p.writer.down() {
+				p.health.worked("store") // whatever it refused, it answers
+			}
+		}
+	})
+}
+
+func (p *Pipeline) capture() ([]snapshot, error) {
+	var parts []snapshot
 	var errs []error
-	save := func(name string, s Snapshotter) {
+	p.eachSnapshotter(func(name string, s Snapshotter) {
 		var buf bytes.Buffer
 		if err := s.Snapshot(&buf); err != nil {
 			errs = append(errs, fmt.Errorf("engine: snapshot %s: %w", name, err))
 			return
 		}
-		if err := p.parts.Snapshots.SaveSnapshot(ctx, name, now, buf.Bytes()); err != nil {
-			errs = append(errs, fmt.Errorf("engine: store snapshot %s: %w", name, err))
+		parts = append(parts, snapshot{name, buf.Bytes()})
+	})
+	return parts, errors.Join(errs...)
+}
+
+func (p *Pipeline) save(ctx context.Context, parts []snapshot) error {
+	now := time.Now()
+	var errs []error
+	for _, part := range parts {
+		if err := p.parts.Snapshots.SaveSnapshot(ctx, part.name, now, part.data); err != nil {
+			errs = append(errs, fmt.Errorf("engine: store snapshot %s: %w", part.name, err))
 		}
 	}
-	p.eachSnapshotter(save)
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
@@ -213,6 +315,11 @@ func (p *Pipeline) restore(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("engine: read active incidents: %w", err)
 	}
+	markers, err := p.parts.Markers.Markers(ctx, time.Now().Add(-24*time.Hour-p.cfg.Evidence.MarkersBefore), time.Now().Add(maxAhead))
+	if err != nil {
+		return fmt.Errorf("engine: read change markers: %w", err)
+	}
+	p.markers.add(markers)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.grouper.restore(incidents)
@@ -222,6 +329,9 @@ func (p *Pipeline) restore(ctx context.Context) error {
 func (p *Pipeline) eachSnapshotter(do func(name string, s Snapshotter)) {
 	if s, ok := p.parts.Screener.(Snapshotter); ok {
 		do(snapshotScreener, s)
+	}
+	if s, ok := p.parts.Events.(Snapshotter); ok {
+		do(snapshotEvents, s)
 	}
 	for _, d := range append(append([]Detector(nil), p.parts.Workflow...), p.parts.Semantic...) {
 		if s, ok := d.(Snapshotter); ok {

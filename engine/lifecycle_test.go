@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"maps"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -63,9 +61,9 @@ func TestPeopleLookAfterIncidents(t *testing.T) {
 			_, err = again()
 			require.Equal(t, CodeNotFound, ErrorCode(err))
 		}
-		require.Subset(t, x.notifier.changes(), []string{"raised", "explained", "acknowledged", "resolved"})
+		require.Subset(t, x.observer.changes(), []string{"raised", "explained", "acknowledged", "resolved"})
 		ids := make(map[string]string)
-		for _, a := range x.notifier.alerts {
+		for _, a := range x.observer.alerts {
 			if earlier, known := ids[a.ID]; known {
 				require.Equal(t, earlier, a.Change, "an alert's id stands for one change")
 			}
@@ -136,9 +134,7 @@ func TestCrashCostsAtMostAnInterval(t *testing.T) {
 		require.NoError(t, err)
 		in = x.store.list()[0]
 		seen := x.screener.seen()
-		crashed := newStore() // what is on disk at this moment
-		crashed.incidents, crashed.anomalies = maps.Clone(x.store.incidents), maps.Clone(x.store.anomalies)
-		crashed.snapshots, crashed.markers = maps.Clone(x.store.snapshots), slices.Clone(x.store.markers)
+		crashed := x.store.copy()
 		require.NoError(t, x.stop())
 
 		y := x.restart()
@@ -158,7 +154,7 @@ func TestCrashCostsAtMostAnInterval(t *testing.T) {
 		require.Equal(t, in.ID, list[0].ID)
 		require.Equal(t, StatusAcknowledged, list[0].Status)
 		require.Greater(t, list[0].Anomalies, in.Anomalies)
-		require.NotContains(t, y.notifier.changes(), "raised")
+		require.NotContains(t, y.observer.changes(), "raised")
 		pass(time.Hour)
 		require.Equal(t, StatusResolved, crashed.list()[0].Status)
 

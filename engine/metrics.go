@@ -13,13 +13,14 @@ const (
 	dropFuture        = "future_time"      // event time too far ahead of the clock to move the watermark
 	dropUnembedded    = "unembedded_trace" // texts that no embedder took
 	dropExplanation   = "shed_explanation" // an incident that keeps its earlier note because the queue of notes was full
-	dropUnstored      = "unstored_finding" // the store refused it, retries included
-	dropUnread        = "unread_input"     // security events and evaluations, which no detector reads yet
+	dropUnstored      = "unstored_finding" // the store refused it for good, or was down when the service stopped
+	dropShed          = "shed_finding"     // what carries no alert, shed because the store was down for long
+	dropUnread        = "unread_input"     // security events and evaluations that no detector reads
 )
 
 var dropReasons = []string{
 	dropDuplicate, dropOversizeTrace, dropEarlyTrace, dropLateContent, dropOrphanContent, dropSampled, dropFuture,
-	dropUnembedded, dropExplanation, dropUnstored, dropUnread,
+	dropUnembedded, dropExplanation, dropUnstored, dropShed, dropUnread,
 }
 
 type metrics struct {
@@ -64,7 +65,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	for _, s := range Severities {
 		m.anomalies.WithLabelValues(string(s))
 	}
-	for _, e := range []string{"raised", "resolved"} {
+	for _, e := range []string{ChangeRaised, ChangeResolved} {
 		m.incidents.WithLabelValues(e)
 	}
 	for _, w := range []string{wayQuiet, waySampled, wayFlagged, wayDeferred} {

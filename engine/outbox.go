@@ -27,15 +27,19 @@ type Delivery struct {
 }
 
 // Outbox holds alerts from the transaction that stores their incident (Entry.Alerts) until each receiver has them, so that a
-// crash at any point loses none. An alert id that was committed once is never taken again.
+// crash at any point loses none. An alert id that was committed once is never taken again. Several instances may use one at a time:
+// an alert gets one set of receivers, a delivery that was delivered stays so, and both may try one that is due.
 type Outbox interface {
 	// Unrouted returns up to n alerts whose receivers are not decided yet, in the order in which they were committed.
 	Unrouted(ctx context.Context, n int) ([]Alert, error)
-	// Route decides who gets an alert, in one transaction; no deliveries means nobody. An alert that is routed already stays as it is.
+	// Route decides who gets an alert, in one transaction; no deliveries means nobody. An alert that is routed already stays as it is;
+	// one that is not there is CodeNotFound. Of the deliveries the alert is not read.
 	Route(ctx context.Context, alertID string, to []Delivery) error
-	// Due returns up to n waiting deliveries with Next <= now, earliest first.
+	// Due returns up to n waiting deliveries with Next <= now, earliest first, and those of one time in the order of their
+	// alerts. It returns them again until they are saved in another state or for later.
 	Due(ctx context.Context, now time.Time, n int) ([]Delivery, error)
-	// SaveDelivery stores how a delivery stands after an attempt, by alert id and receiver.
+	// SaveDelivery stores how a delivery stands after an attempt, by alert id and receiver. What was delivered stays so, and what is
+	// dead can only turn out to be delivered. CodeNotFound when there is no such delivery.
 	SaveDelivery(ctx context.Context, d Delivery) error
 }
 

@@ -20,21 +20,29 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Parts are what the pipeline is made of besides itself. All but Notify are required; Detectors and Lenses may be empty.
+// Parts are what the pipeline is made of besides itself. All but Events, Wake and Observe are required; Detectors and Lenses may be
+// empty.
 type Parts struct {
 	Screener  Screener
+	Events    EventScreener
 	Workflow  []Detector // look at every complete trace; need no vectors
 	Semantic  []Detector // look at flagged and sampled traces
 	Lenses    []Lens     // preferred first; the last stands in when the others fail, and each learns
 	Redactor  Redactor
 	Explainer Explainer
-	Notify    Notifier
 	Journal   Journal
 	Markers   MarkerLog
 	Snapshots SnapshotStore
 	Backlog   Backlog
 	Registry  prometheus.Registerer
 	Logger    *slog.Logger
+
+	// Wake says that somebody takes alerts out of the outbox: they are part of the transaction that stores their incident, and Wake is
+	// called after it. nil when nobody is there to receive them: then none is stored.
+	Wake func()
+	// Observe is told of every alert once its incident is stored, whether or not the alert itself is. It is called in order by one
+	// goroutine, on which what is found next waits meanwhile.
+	Observe func(Alert)
 }
 
 // Lens is an embedder with the memory that holds its vectors, and the kinds of text it is used for.
@@ -67,14 +75,22 @@ type Pipeline struct {
 	lensMu    sync.Mutex
 	flight    flight
 	aside     sync.WaitGroup // what is stored beside the stream
-	lastFlush time.Time
+	saving    atomic.Bool    // a snapshot is under way to the store
+	writer    *writer
+	markers   markerBook
+	caught    caughtUp
+
+	catchAgain time.Time // wall time until which the backlog is not asked; of the goroutine of the semantic tier
 
 	// screening state, used by the screening goroutine alone
 	assembler *assembler
 	mark      watermark
 	services  serviceBook
+	lastFlush time.Time
+	eventMark time.Time // latest watermark that the screener of events was given
+	eventful  bool      // it has observed something since
 
-	mu      sync.Mutex // guards what follows, and orders what is written to the journal
+	mu      sync.Mutex // guards what follows, and orders what is handed to the writer
 	digests *digests
 	grouper *grouper
 	alphas  *alphaBook
@@ -96,8 +112,8 @@ type job struct {
 	workflow Trace // as the workflow detectors saw it: what they score they learn
 	findings []Finding
 	redacted bool
-	complete time.Time // wall time
-	finish   func(error)
+	complete time.Time   // wall time
+	finish   func(error) // nil when nobody waits
 }
 
 // New checks the configuration and wires the parts. Nothing runs until Run.
@@ -128,6 +144,10 @@ func New(cfg Config, parts Parts) (*Pipeline, error) {
 		digests:  newDigests(cfg.Evidence),
 	}
 	_, _ = rand.Read(p.key) // it never fails
+	p.writer = &writer{
+		journal: parts.Journal, backlog: parts.Backlog, limit: cfg.StoreQueue, told: p.told, drop: p.drop, health: p.health, log: p.log,
+		wake: make(chan struct{}, 1),
+	}
 	p.held.max = cfg.MaxHeld
 	if p.surges, err = newSurges(cfg.Surges); err != nil {
 		return nil, err
@@ -146,11 +166,14 @@ func (p *Pipeline) drop(reason string, n int) {
 }
 
 // size is what a batch counts for in the queue before screening.
-func (b *Batch) size() int64 { return int64(len(b.Spans) + len(b.Contents)) }
+func (b *Batch) size() int64 { return int64(len(b.Spans) + len(b.Contents) + len(b.Events)) }
 
-// Consume implements Sink. It fails with CodeFull when screening has more spans waiting than the configuration allows, and with
-// CodeUnavailable while the pipeline stops.
+// Consume implements Sink. It fails with CodeFull when screening has more spans waiting than the configuration allows, or as much
+// waits for the store as may, and with CodeUnavailable while the pipeline stops.
 func (p *Pipeline) Consume(ctx context.Context, b Batch) error {
+	if p.writer.full(b.Done != nil) {
+		return &Error{Code: CodeFull, Message: "the store does not take what is found, come back", RetryAfter: lastPause}
+	}
 	n := b.size()
 	if waiting := p.inboxLen.Add(n); waiting > int64(p.cfg.QueueSpans) && waiting > n {
 		p.inboxLen.Add(-n)
@@ -205,10 +228,15 @@ func (p *Pipeline) Run(ctx context.Context) error {
 		p.explainAll(work, analysed)
 		return nil
 	})
-	done := make(chan struct{})
+	staged, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(staged)
+		_ = g.Wait() // the stages return nil
+	}()
+	var left error
 	go func() {
 		defer close(done)
-		_ = g.Wait() // the stages return nil
+		left = p.writer.run(work, staged)
 	}()
 	<-ctx.Done()
 	select {
@@ -219,7 +247,7 @@ func (p *Pipeline) Run(ctx context.Context) error {
 		<-done
 	}
 	p.aside.Wait()
-	return p.snapshot(context.WithoutCancel(ctx))
+	return errors.Join(left, p.snapshot(context.WithoutCancel(ctx)))
 }
 
 // screen is the first stage: one goroutine that owns assembly and event time.
@@ -235,12 +263,7 @@ func (p *Pipeline) screen(ctx, work context.Context) {
 		case <-tick.C:
 			p.advance(work, p.mark.at(time.Now()))
 		case <-save.C:
-			if err := p.snapshot(work); err != nil {
-				p.health.failed("snapshots", err.Error())
-				p.log.Error("baselines not stored", "error", err)
-			} else {
-				p.health.worked("snapshots")
-			}
+			p.snapshotAside(work)
 		case <-ctx.Done():
 			p.drain(work)
 			return
@@ -293,7 +316,8 @@ func (p *Pipeline) take(ctx context.Context, d delivery) {
 		}
 		p.assembler.join(c, d.receipt)
 	}
-	if n := len(d.batch.Events) + len(d.batch.Evaluations); n > 0 {
+	p.watch(d.batch.Events, d.at)
+	if n := len(d.batch.Evaluations); n > 0 {
 		p.drop(dropUnread, n)
 	}
 	p.parts.Screener.Observe(fresh)
@@ -303,8 +327,41 @@ func (p *Pipeline) take(ctx context.Context, d delivery) {
 		d.receipt.hold()
 		p.aside.Go(func() { p.addMarkers(ctx, d.batch.Markers, d.receipt) })
 	}
-	d.receipt.release(nil)
 	p.advance(ctx, p.mark.at(d.at))
+	if d.receipt != nil {
+		p.writer.then(d.receipt.release)
+	}
+}
+
+// watch gives events to their screener, without what is sensitive in them.
+func (p *Pipeline) watch(events []SecurityEvent, at time.Time) {
+	if len(events) == 0 {
+		return
+	}
+	if p.parts.Events == nil {
+		p.drop(dropUnread, len(events))
+		return
+	}
+	for i := range events {
+		e := &events[i]
+		if !p.mark.hear(e.At, at) {
+			p.drop(dropFuture, 1)
+			e.At = at
+		}
+		for _, id := range []*string{&e.User, &e.APIKey} {
+			*id = p.identity(*id)
+		}
+		for _, name := range []*string{&e.Service, &e.Type} {
+			*name = p.nameOf(*name)
+		}
+		details := make(map[string]string, len(e.Details))
+		for key, value := range e.Details {
+			details[p.nameOf(key)], _ = p.parts.Redactor.Redact(value)
+		}
+		e.Details = details
+	}
+	p.parts.Events.Observe(events)
+	p.eventful = true
 }
 
 // addMarkers stores change markers beside the stream: a store that is slow delays no screening.
@@ -316,13 +373,12 @@ func (p *Pipeline) addMarkers(ctx context.Context, markers []ChangeMarker, r *re
 			*name = p.nameOf(*name)
 		}
 	}
+	p.markers.add(markers)
 	err := p.parts.Markers.AddMarkers(ctx, markers)
 	if err != nil {
 		err = fmt.Errorf("engine: store change markers: %w", err)
 		p.health.failed("store", err.Error())
 		p.log.Error("change markers not stored", "error", err)
-	} else {
-		p.health.worked("store")
 	}
 	r.release(err)
 }
@@ -332,11 +388,7 @@ func (p *Pipeline) addMarkers(ctx context.Context, markers []ChangeMarker, r *re
 // installation, so that a phone number cannot be found by hashing all of them.
 func (p *Pipeline) pseudonymise(s *Span) {
 	for _, id := range []*string{&s.User, &s.Tenant, &s.APIKey, &s.Conversation} {
-		*id = p.known(*id, func(kind SensitiveKind, _ string) string {
-			mac := hmac.New(sha256.New, p.key)
-			_, _ = mac.Write([]byte(*id)) // a hash takes every write
-			return fmt.Sprintf("%s-%x", kind, mac.Sum(nil)[:6])
-		})
+		*id = p.identity(*id)
 	}
 	for _, name := range []*string{
 		&s.Name, &s.Service, &s.ServiceVersion, &s.Region, &s.Provider, &s.Model, &s.ResponseModel, &s.Agent.Name, &s.Agent.Version,
@@ -344,6 +396,15 @@ func (p *Pipeline) pseudonymise(s *Span) {
 	} {
 		*name = p.nameOf(*name)
 	}
+}
+
+// identity is what stands for an identity: itself, or a pseudonym of one that is sensitive by itself.
+func (p *Pipeline) identity(id string) string {
+	return p.known(id, func(kind SensitiveKind, _ string) string {
+		mac := hmac.New(sha256.New, p.key)
+		_, _ = mac.Write([]byte(id)) // a hash takes every write
+		return fmt.Sprintf("%s-%x", kind, mac.Sum(nil)[:6])
+	})
 }
 
 // nameOf is what stands for a name: itself, unless it holds a key or an address, which somebody put into the wrong field. Numbers
@@ -383,13 +444,33 @@ func (p *Pipeline) advance(ctx context.Context, mark time.Time) {
 	}
 	p.m.queued.WithLabelValues("screening_spans").Set(float64(p.inboxLen.Load()))
 	p.m.queued.WithLabelValues("semantic_traces").Set(float64(len(p.semantic)))
-	// The rest works in steps of event time: nothing in it changes faster.
+	p.m.queued.WithLabelValues("store_records").Set(float64(p.writer.waiting()))
+	// The rest works in steps of event time: nothing in it changes faster, but for what events show.
+	findings := p.advanceEvents(mark)
 	settled := p.flight.settled(mark, time.Now())
-	if settled.Sub(p.lastFlush) < advanceStep {
+	if settled.Sub(p.lastFlush) >= advanceStep {
+		p.lastFlush = settled
+		findings = append(findings, p.parts.Screener.Advance(settled)...)
+	} else if len(findings) == 0 {
 		return
 	}
-	p.lastFlush = settled
-	p.windows(ctx, p.parts.Screener.Advance(settled), settled)
+	p.windows(findings, p.lastFlush)
+}
+
+// advanceEvents is what events show: asked for when there are new ones, and in steps.
+func (p *Pipeline) advanceEvents(mark time.Time) []Finding {
+	if p.parts.Events == nil || !p.eventful && mark.Sub(p.eventMark) < advanceStep {
+		return nil
+	}
+	p.eventful = false
+	if mark.After(p.eventMark) {
+		p.eventMark = mark
+	}
+	findings := p.parts.Events.Advance(p.eventMark)
+	for i := range findings {
+		findings[i].Excerpt, _ = p.parts.Redactor.Redact(findings[i].Excerpt)
+	}
+	return findings
 }
 
 // advanceStep is the least event time between two looks at windows and incidents.
@@ -403,7 +484,10 @@ func (p *Pipeline) dispatch(ctx context.Context, a *assembly, mark time.Time) {
 	}
 	t := NewTrace(a.id, a.spans)
 	t.Late = a.late
-	j := &job{trace: t, workflow: t, complete: time.Now(), finish: a.release}
+	if p.parts.Events != nil {
+		p.parts.Events.Answered(&t)
+	}
+	j := &job{trace: t, workflow: t, complete: time.Now(), finish: a.handOver()}
 	j.findings = p.parts.Screener.Score(&t)
 	remarkable := flagged(j.findings, p.cfg.FlagBelow)
 	if !remarkable {
@@ -423,7 +507,7 @@ func (p *Pipeline) dispatch(ctx context.Context, a *assembly, mark time.Time) {
 	sampled := p.sampled(&t)
 	if !remarkable && !sampled {
 		p.m.traces.WithLabelValues(wayQuiet).Inc()
-		p.settle(ctx, j, nil)
+		p.settle(j, nil)
 		return
 	}
 	p.flight.leave(mark, j.complete)
@@ -440,18 +524,12 @@ func (p *Pipeline) dispatch(ctx context.Context, a *assembly, mark time.Time) {
 	}
 	if !remarkable {
 		p.drop(dropSampled, 1)
-		p.settle(ctx, j, nil)
+		p.settle(j, nil)
 		return
 	}
 	p.m.traces.WithLabelValues(wayDeferred).Inc()
 	j.trace, _ = redactTrace(j.trace, p.parts.Redactor)
-	err = p.parts.Backlog.Defer(ctx, Deferred{Trace: j.trace, Findings: j.findings})
-	if err != nil {
-		err = fmt.Errorf("engine: defer trace %s: %w", j.trace.ID, err)
-		p.drop(dropUnstored, 1)
-		p.log.Error("flagged trace not stored", "error", err)
-	}
-	j.finish(err)
+	p.writer.add(&write{deferred: &Deferred{Trace: j.trace, Findings: j.findings}, done: j.finish})
 }
 
 // sampled is a consistent-probability sample by trace id: every instance and every run chooses the same traces.
@@ -478,9 +556,16 @@ func (p *Pipeline) ask(ctx context.Context, detectors []Detector, o Observation)
 	return out, errors.Join(errs...)
 }
 
-// settle judges a trace that goes no further, stores what it leaves behind, and holds it for the detectors to learn from.
-func (p *Pipeline) settle(ctx context.Context, j *job, observations []Observation) {
+// settle judges a trace that goes no further, hands what it leaves behind to the writer, and holds it for the detectors to learn from.
+func (p *Pipeline) settle(j *job, observations []Observation) {
 	service := j.trace.Lead().Service
+	complete, finish := j.complete, j.finish // the trace itself must not wait for the store
+	stored := func(err error) {
+		p.m.latency.Observe(time.Since(complete).Seconds())
+		if finish != nil {
+			finish(err)
+		}
+	}
 	p.mu.Lock()
 	v := judge(j.trace.ID, j.findings, p.alphas.of(service).Value(), p.cfg.Severity)
 	if !j.trace.Late {
@@ -490,7 +575,7 @@ func (p *Pipeline) settle(ctx context.Context, j *job, observations []Observatio
 			}
 		}
 	}
-	err := p.record(ctx, j, v, observations)
+	filed := p.record(j, v, observations, stored)
 	// What is anomalous is never learnt; late parts of a trace teach nothing, since the trace did already.
 	if !v.Anomalous && !j.trace.Late {
 		h := hold(j, observations)
@@ -502,8 +587,13 @@ func (p *Pipeline) settle(ctx context.Context, j *job, observations []Observatio
 		p.pass(h.at)
 	}
 	p.mu.Unlock()
-	p.m.latency.Observe(time.Since(j.complete).Seconds())
-	j.finish(err)
+	switch {
+	case filed:
+	case finish == nil:
+		stored(nil)
+	default: // it is not said to be done before what was found earlier is stored
+		p.writer.then(stored)
+	}
 }
 
 // stillLearning reports whether a semantic or workflow detector has not seen enough to judge: then there is nothing to protect, and
@@ -570,8 +660,9 @@ func (p *Pipeline) learn(ctx context.Context, free []heldTrace) {
 	}
 }
 
-// record keeps the digest of a judged trace and, when it is anomalous, takes it into its incident. p.mu is held.
-func (p *Pipeline) record(ctx context.Context, j *job, v Verdict, observations []Observation) error {
+// record keeps the digest of a judged trace and, when it is anomalous, takes it into its incident: then it reports so, and stored is
+// called once that is stored. p.mu is held.
+func (p *Pipeline) record(j *job, v Verdict, observations []Observation, stored func(error)) (filed bool) {
 	d := newDigest(&j.trace, j.findings)
 	d.learnt = !v.Anomalous
 	if len(observations) > 0 {
@@ -586,7 +677,7 @@ func (p *Pipeline) record(ctx context.Context, j *job, v Verdict, observations [
 		p.digests.add(service, d)
 	}
 	if !v.Anomalous {
-		return nil
+		return false
 	}
 	lead := v.lead()
 	a := Anomaly{
@@ -603,15 +694,16 @@ func (p *Pipeline) record(ctx context.Context, j *job, v Verdict, observations [
 		a.ID += "-late"
 		if x, ok := p.grouper.groups[fingerprint(a.Type, a.Subject)]; ok {
 			if _, counted := x.traces[v.TraceID]; counted {
-				return nil
+				return false
 			}
 		}
 	}
-	return p.file(ctx, []Anomaly{a})
+	p.file([]Anomaly{a}, stored)
+	return true
 }
 
 // windows files what closed windows show and moves incidents on.
-func (p *Pipeline) windows(ctx context.Context, findings []Finding, mark time.Time) {
+func (p *Pipeline) windows(findings []Finding, mark time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	// Traces are judged a little after their last span: their windows close as much later.
@@ -627,109 +719,111 @@ func (p *Pipeline) windows(ctx context.Context, findings []Finding, mark time.Ti
 			continue
 		}
 		anomalies = append(anomalies, Anomaly{
-			ID:   fmt.Sprintf("window-%s-%s-%s-%d", f.Detector, f.Series, f.Subject.Value, f.At.Unix()),
+			ID:   fmt.Sprintf("window-%s-%s-%s:%s-%d", f.Detector, f.Series, f.Subject.Kind, f.Subject.Value, f.At.Unix()),
 			Type: f.Type, Severity: v.Severity, Service: f.Series.Service, Series: f.Series, Subject: f.Subject, At: f.At,
 			Window: f.Window, Score: v.Score, P: v.P, Alpha: alpha, Effect: f.Effect, Traces: f.Traces, Reason: f.Reason,
 			Excerpt: excerpt(f.Excerpt, p.cfg.Evidence.ExcerptBytes), Nearest: f.Nearest, Known: f.Known, SpanID: f.SpanID, TraceID: f.TraceID,
 		})
 	}
-	if err := p.file(ctx, anomalies); err != nil {
-		p.log.Error("anomalies of windows not stored", "error", err)
-	}
+	p.file(anomalies, nil)
 	changed := p.grouper.advance(mark, time.Now())
 	p.alphas.tick(mark)
 	p.pass(mark)
 	for _, service := range p.alphas.levels.Keys() {
 		p.m.alpha.WithLabelValues(service).Set(p.alphas.value(service))
 	}
-	p.publish(ctx, changed)
+	p.publish(changed)
 }
 
-// file takes anomalies into their groups and stores them. p.mu is held.
-func (p *Pipeline) file(ctx context.Context, anomalies []Anomaly) error {
+// file takes anomalies into their groups and hands them to the writer; stored is called once they are, nil when nobody waits. p.mu is
+// held.
+func (p *Pipeline) file(anomalies []Anomaly, stored func(error)) {
 	if len(anomalies) == 0 {
-		return nil
+		return
 	}
-	entry := Entry{}
+	w := &write{entry: Entry{Anomalies: anomalies}, done: stored}
+	var touched []*group
 	for i := range anomalies {
 		a := &anomalies[i]
 		x := p.grouper.add(a)
 		p.m.anomalies.WithLabelValues(string(a.Severity)).Inc()
+		if p.cfg.Alerts.Anomalies {
+			w.alerts = append(w.alerts, a.alert(time.Now().UTC()))
+		}
 		if !x.opened {
 			continue
 		}
 		if x.incident.Anomalies >= 2*x.gathered {
-			p.gather(ctx, x)
+			p.gather(x)
 		}
-		at := slices.IndexFunc(entry.Incidents, func(in Incident) bool { return in.ID == x.incident.ID })
-		if at < 0 {
-			entry.Incidents = append(entry.Incidents, x.incident)
-		} else {
-			entry.Incidents[at] = x.incident
+		if !slices.Contains(touched, x) {
+			touched = append(touched, x)
 		}
 	}
-	entry.Anomalies = anomalies
-	return p.store(ctx, entry)
+	for _, x := range touched {
+		p.tell(w, x)
+		w.entry.Incidents = append(w.entry.Incidents, x.incident)
+	}
+	p.submit(w)
 }
 
-// publish stores incidents that changed by themselves and tells of them. What cannot be stored is not told, and tried again with the
-// next change. p.mu is held.
-func (p *Pipeline) publish(ctx context.Context, changed []*group) {
+// publish stores incidents that changed by themselves, and their alerts with them. p.mu is held.
+func (p *Pipeline) publish(changed []*group) {
 	for _, x := range changed {
-		in := &x.incident
-		if in.Status != StatusResolved {
-			p.gather(ctx, x)
+		if x.incident.Status != StatusResolved {
+			p.gather(x)
 		}
-		if err := p.store(ctx, Entry{Anomalies: x.pending, Incidents: []Incident{*in}}); err != nil {
-			p.log.Error("incident not stored", "incident", in.ID, "error", err)
-			p.grouper.pushed = append(p.grouper.pushed, x)
-			continue
-		}
+		w := &write{entry: Entry{Anomalies: x.pending}}
 		x.pending = nil
-		latest, fresh := x.news()
-		if !fresh {
-			continue
-		}
-		x.told = latest
-		p.m.incidents.WithLabelValues(latest.Event).Inc()
-		p.log.Info("incident", "event", latest.Event, "incident", in.ID, "type", in.Type, "severity", in.Severity, "title", in.Title)
-		if latest.Event == "raised" || latest.Event == "raised again" {
-			for _, s := range in.Services {
-				p.alphas.alerted(s, in.LastSeen)
-			}
-		}
-		p.tell(ctx, latest.Event, latest.Event, *in)
+		p.tell(w, x)
+		w.entry.Incidents = []Incident{x.incident}
+		p.submit(w)
 	}
 }
 
-// tell hands an alert to the notifier. what makes its id unique among the changes of one raise of the incident.
-func (p *Pipeline) tell(ctx context.Context, what, change string, in Incident) {
-	if p.parts.Notify == nil {
+// tell adds an alert of what is new about an incident. It comes before the incident is stored, which counts its alerts. p.mu is held.
+func (p *Pipeline) tell(w *write, x *group) {
+	latest, fresh := x.news()
+	if !fresh {
 		return
 	}
-	id := fmt.Sprintf("%s-%d-%s", in.ID, in.Raised, what)
-	if err := p.parts.Notify.Notify(ctx, Alert{ID: id, Change: change, Incident: in}); err != nil {
-		p.health.failed("notify", err.Error())
-		p.log.Error("alert not delivered", "alert", id, "error", err)
-		return
+	in := &x.incident
+	x.told = latest
+	w.alerts = append(w.alerts, in.changed(latest.Event, time.Now().UTC()))
+	p.grouper.keep(in)
+	p.m.incidents.WithLabelValues(latest.Event).Inc()
+	p.log.Info("incident", "event", latest.Event, "incident", in.ID, "type", in.Type, "severity", in.Severity, "title", in.Title)
+	if latest.Event == ChangeRaised || latest.Event == ChangeRaisedAgain {
+		for _, s := range in.Services {
+			p.alphas.alerted(s, in.LastSeen)
+		}
 	}
-	p.health.worked("notify")
+}
+
+// submit hands w to the writer: with its alerts, where somebody receives them.
+func (p *Pipeline) submit(w *write) {
+	if p.parts.Wake != nil {
+		w.entry.Alerts = w.alerts
+	}
+	p.writer.add(w)
+}
+
+// told says that alerts are stored.
+func (p *Pipeline) told(alerts []Alert) {
+	if p.parts.Observe != nil {
+		for _, a := range alerts {
+			p.parts.Observe(a)
+		}
+	}
+	if p.parts.Wake != nil {
+		p.parts.Wake()
+	}
 }
 
 // gather renews the evidence of an incident and asks for a note when it says something new. p.mu is held.
-func (p *Pipeline) gather(ctx context.Context, x *group) {
+func (p *Pipeline) gather(x *group) {
 	in := &x.incident
-	markers, err := p.parts.Markers.Markers(ctx, x.since.Add(-p.cfg.Evidence.MarkersBefore), in.LastSeen.Add(time.Nanosecond))
-	if err != nil {
-		p.log.Error("change markers not read", "incident", in.ID, "error", err)
-	}
-	ev := p.digests.gather(x, markers)
-	ev.Similar = p.similar(in)
-	ev.Digest = evidenceDigest(ev)
-	x.gathered = in.Anomalies
-	fresh := in.Evidence == nil || in.Evidence.Digest != ev.Digest
-	in.Evidence = &ev
-	if !fresh && in.Explanation != nil {
+	if !p.renew(x) && in.Explanation != nil {
 		return
 	}
 	p.noting.Add(1)
@@ -739,6 +833,23 @@ func (p *Pipeline) gather(ctx context.Context, x *group) {
 		p.noting.Add(-1)
 		p.drop(dropExplanation, 1)
 	}
+}
+
+// renew gathers the evidence of an incident and reports whether it says something new. p.mu is held.
+func (p *Pipeline) renew(x *group) bool {
+	in := &x.incident
+	ev := p.digests.gather(x, p.markers.between(p.changesNear(x)))
+	ev.Similar = p.similar(in)
+	ev.Digest = evidenceDigest(ev)
+	x.gathered = in.Anomalies
+	fresh := in.Evidence == nil || in.Evidence.Digest != ev.Digest
+	in.Evidence = &ev
+	return fresh
+}
+
+// changesNear is the time whose change markers are evidence.
+func (p *Pipeline) changesNear(x *group) (from, to time.Time) {
+	return x.since.Add(-p.cfg.Evidence.MarkersBefore), x.incident.LastSeen
 }
 
 // similar lists earlier incidents with the same fingerprint or of the same type in the same services, the nearest first.
@@ -778,24 +889,4 @@ func jaccard(a, b []string) float64 {
 		}
 	}
 	return float64(both) / float64(max(1, len(a)+len(b)-both))
-}
-
-// store writes to the journal, and again a few times when that fails.
-func (p *Pipeline) store(ctx context.Context, e Entry) error {
-	const attempts = 4
-	var err error
-	for attempt := range attempts {
-		if err = p.parts.Journal.Record(ctx, e); err == nil {
-			p.health.worked("store")
-			return nil
-		}
-		code := ErrorCode(err)
-		if attempt == attempts-1 || IsPermanent(err) || code == CodeInvalid || code == CodeTooLarge || ctx.Err() != nil {
-			break
-		}
-		time.Sleep(time.Duration(1<<attempt) * 25 * time.Millisecond)
-	}
-	p.health.failed("store", err.Error())
-	p.drop(dropUnstored, len(e.Anomalies)+len(e.Incidents))
-	return fmt.Errorf("engine: record: %w", err)
 }

@@ -43,13 +43,13 @@ func TestTroubleBecomesOneExplainedIncident(t *testing.T) {
 		for _, a := range x.store.anomalies {
 			require.Equal(t, in.ID, a.IncidentID)
 		}
-		require.Equal(t, "raised", x.notifier.changes()[0])
+		require.Equal(t, "raised", x.observer.changes()[0])
 		require.Less(t, x.Services()[0].Score, 1.0)
 
 		pass(time.Hour) // nothing arrives: the wall clock says that it is calm
 		require.Equal(t, StatusResolved, x.store.list()[0].Status)
 		counts := make(map[string]int)
-		for _, c := range x.notifier.changes() {
+		for _, c := range x.observer.changes() {
 			counts[c]++
 		}
 		require.Equal(t, 1, counts["raised"])
@@ -69,7 +69,7 @@ func TestOneSlowRequestRaisesNothing(t *testing.T) {
 		pass(2 * time.Hour)
 		require.Equal(t, 1, x.store.found(), "it is kept as an anomaly")
 		require.Empty(t, x.store.list())
-		require.Empty(t, x.notifier.changes())
+		require.Empty(t, x.observer.changes())
 	})
 }
 
@@ -499,22 +499,6 @@ func TestDoneTellsWhatWasNotStored(t *testing.T) {
 	})
 }
 
-func TestStoreIsTriedAgain(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		x := newPlant(t)
-		x.store.fail(errors.New("locked"))
-		go func() {
-			time.Sleep(60 * time.Millisecond)
-			x.store.fail(nil)
-		}()
-		require.NoError(t, x.Pipeline.store(t.Context(), Entry{}))
-		x.store.fail(Permanent(errors.New("no such table")))
-		before := time.Now()
-		require.Error(t, x.Pipeline.store(t.Context(), Entry{}))
-		require.Equal(t, before, time.Now(), "no retry can cure it")
-	})
-}
-
 func TestQuietApplicationsLastTraceIsJudged(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		x := newPlant(t)
@@ -605,23 +589,20 @@ func TestFailedTraceIsAlwaysLookedAt(t *testing.T) {
 	})
 }
 
-func TestAlertThatCannotBeDeliveredDegrades(t *testing.T) {
+func TestIncidentWithoutANoteIsStoredAllTheSame(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		x := newPlant(t)
 		x.screener.score = abnormal
-		x.notifier.err = errors.New("webhook is down")
 		x.explainer.err = errors.New("no template")
 		x.run()
 		for range 20 {
 			x.consume(x.trace("hello", failed))
 			pass(time.Minute)
 		}
-		require.Len(t, x.store.list(), 1, "it is stored all the same")
-		var parts []string
-		for _, d := range x.Health().Degraded {
-			parts = append(parts, d.Part)
-		}
-		require.Equal(t, []string{"explanations", "notify"}, parts)
+		require.Len(t, x.store.list(), 1)
+		require.Equal(t, []string{ChangeRaised}, x.store.told())
+		require.Len(t, x.Health().Degraded, 1)
+		require.Equal(t, "explanations", x.Health().Degraded[0].Part)
 	})
 }
 

@@ -68,7 +68,7 @@ func TestNothingUnredactedGetsOut(t *testing.T) {
 
 		everywhere := map[string]any{
 			"embedder": x.preferred.texts, "stand-in": x.builtin.texts, "memory": x.memory.memos, "journal and snapshots": x.store.everything(t),
-			"backlog": backlog, "explainer": x.explainer.asked, "notifier": x.notifier.alerts, "services": x.Services(), "health": x.Health(),
+			"backlog": backlog, "explainer": x.explainer.asked, "observer": x.observer.alerts, "services": x.Services(), "health": x.Health(),
 		}
 		for who, what := range everywhere {
 			data, err := json.Marshal(what)

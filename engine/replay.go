@@ -31,18 +31,26 @@ func (p *Pipeline) Replay(ctx context.Context, batches iter.Seq2[Batch, error]) 
 		p.inboxLen.Add(b.size())
 		p.take(ctx, delivery{b, newReceipt(b.Done), time.Now()})
 		p.aside.Wait()
-		p.workOff(ctx)
+		if err := p.workOff(ctx); err != nil {
+			return err
+		}
 	}
 	p.completeAll(ctx)
-	p.workOff(ctx)
-	p.catchUp(ctx)
+	if err := p.workOff(ctx); err != nil {
+		return err
+	}
+	for waiting := true; waiting; waiting = p.caught.count() > 0 {
+		p.catchUp(ctx)
+		if err := p.workOff(ctx); err != nil {
+			return err
+		}
+	}
 	p.advance(ctx, p.mark.latest)
-	p.workOff(ctx)
-	return errors.Join(p.snapshot(ctx), ctx.Err())
+	return errors.Join(p.workOff(ctx), p.snapshot(ctx), ctx.Err())
 }
 
 // workOff does what the later stages would do beside screening, until nothing is left.
-func (p *Pipeline) workOff(ctx context.Context) {
+func (p *Pipeline) workOff(ctx context.Context) error {
 	for {
 		select {
 		case j := <-p.semantic:
@@ -56,9 +64,20 @@ func (p *Pipeline) workOff(ctx context.Context) {
 		case id := <-p.notes:
 			p.writeNote(ctx, id)
 		default:
-			return
+			return p.storeAll(ctx)
 		}
 	}
+}
+
+// storeAll writes what waits for the store, and tries again a few times when that fails.
+func (p *Pipeline) storeAll(ctx context.Context) (err error) {
+	for pause := firstPause; pause <= 8*firstPause; pause *= 2 {
+		if err = p.writer.flush(ctx); err == nil || ctx.Err() != nil {
+			return err
+		}
+		time.Sleep(pause)
+	}
+	return err
 }
 
 // Settle ends open windows and teaches what is still held back, as if calm time had passed. It is for offline use: after Replay,
@@ -66,6 +85,9 @@ func (p *Pipeline) workOff(ctx context.Context) {
 func (p *Pipeline) Settle(ctx context.Context) error {
 	later := p.mark.latest.Add(24 * time.Hour)
 	p.parts.Screener.Advance(later)
+	if p.parts.Events != nil {
+		p.parts.Events.Advance(later)
+	}
 	p.mu.Lock()
 	p.pass(later)
 	p.mu.Unlock()

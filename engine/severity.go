@@ -8,7 +8,7 @@ type SeverityConfig struct {
 	Base map[AnomalyType]int `yaml:"base"` // points by type; a type that is not listed has 1
 	// One point each.
 	ScoreAbove float64 `yaml:"score_above"` // log p / log α
-	RatioAbove float64 `yaml:"ratio_above"` // current over baseline
+	RatioAbove float64 `yaml:"ratio_above"` // current over baseline; of security events, where none is normal, any is above it
 	UsersAbove int     `yaml:"users_above"` // affected users
 }
 
@@ -45,7 +45,7 @@ func (c SeverityConfig) Of(t AnomalyType, score float64, e Effect, users int) Se
 	if score > c.ScoreAbove {
 		points++
 	}
-	if e.Ratio() > c.RatioAbove {
+	if e.Ratio() > c.RatioAbove || t == SecurityPattern && e.Baseline == 0 && e.Current > 0 {
 		points++
 	}
 	if users > c.UsersAbove {

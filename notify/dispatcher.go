@@ -55,8 +55,9 @@ type Dispatcher struct {
 	hungry   bool      // there is more in the outbox than was read
 	aborted  bool      // attempts were cut short by the end of the service
 
-	mu      sync.Mutex
-	trouble string // what is wrong with the outbox
+	mu       sync.Mutex
+	trouble  string    // what is wrong with the outbox
+	troubled time.Time // since when
 }
 
 type outcome struct {
@@ -105,34 +106,20 @@ func (d *Dispatcher) Wake() {
 	}
 }
 
-// Degraded names, one line each, the receivers whose latest attempt failed, and the outbox when it does not work.
-func (d *Dispatcher) Degraded() []string {
-	var out []string
+// Degraded names the receivers whose latest attempt failed, and the outbox when it does not work.
+func (d *Dispatcher) Degraded() []engine.Degradation {
+	var out []engine.Degradation
 	d.mu.Lock()
 	if d.trouble != "" {
-		out = append(out, "outbox: "+d.trouble)
+		out = append(out, engine.Degradation{Part: "outbox", Since: d.troubled, Reason: d.trouble})
 	}
 	d.mu.Unlock()
 	for _, name := range slices.Sorted(maps.Keys(d.receivers)) {
 		if n, since, failure, failing := d.receivers[name].condition(); failing {
-			out = append(out, fmt.Sprintf("receiver %s: %d failed in a row since %s: %s", name, n, since.UTC().Format(time.RFC3339), failure))
+			out = append(out, engine.Degradation{Part: "receiver " + name, Since: since, Reason: fmt.Sprintf("%d attempts failed in a row: %s", n, failure)})
 		}
 	}
 	return out
-}
-
-// Send delivers an alert to a receiver at once, past routes and outbox. CodeNotFound when there is no such receiver.
-func (d *Dispatcher) Send(ctx context.Context, name string, a engine.Alert) error {
-	r, ok := d.receivers[name]
-	if !ok {
-		return engine.Errorf(engine.CodeNotFound, "no receiver %q; there are %v", name, slices.Sorted(maps.Keys(d.receivers)))
-	}
-	ctx, cancel := context.WithTimeout(ctx, r.timeout)
-	defer cancel()
-	if err := r.sender.Notify(ctx, a); err != nil {
-		return fmt.Errorf("notify: send to %s: %w", name, err)
-	}
-	return nil
 }
 
 // Run works until ctx ends and deliveries under way have ended too, for which they have DrainTimeout. What is not delivered
@@ -214,7 +201,10 @@ func (d *Dispatcher) noteTrouble(err error) {
 	case errors.Is(err, context.Canceled): // the service ends
 	case err == nil:
 		d.trouble = ""
-	case d.trouble == "" || d.trouble != cut(err.Error(), maxErrorBytes):
+	case d.trouble != cut(err.Error(), maxErrorBytes):
+		if d.trouble == "" {
+			d.troubled = time.Now()
+		}
 		d.trouble = cut(err.Error(), maxErrorBytes)
 		d.log.Error("outbox does not work", "error", err)
 	}
@@ -228,6 +218,7 @@ func (d *Dispatcher) restore(ctx context.Context) error {
 		return fmt.Errorf("notify: read what is waiting: %w", err)
 	}
 	for _, x := range waiting {
+		x.Alert = whole(x.Alert)
 		if _, ok := d.receivers[x.Receiver]; !ok {
 			continue // collect gives it up once it is due
 		}
@@ -267,7 +258,7 @@ func (d *Dispatcher) route(ctx context.Context) error {
 		return fmt.Errorf("notify: read unrouted alerts: %w", err)
 	}
 	for _, a := range alerts {
-		if err := d.routeOne(ctx, a); err != nil {
+		if err := d.routeOne(ctx, whole(a)); err != nil {
 			return fmt.Errorf("notify: route alert %s: %w", a.ID, err)
 		}
 	}
@@ -345,6 +336,7 @@ func (d *Dispatcher) collect(ctx context.Context) error {
 		r.deferred = 0
 	}
 	for _, x := range due {
+		x.Alert = whole(x.Alert)
 		if _, ok := d.receivers[x.Receiver]; !ok {
 			x.State, x.At, x.Error = engine.DeliveryDead, now, "there is no receiver of this name any more"
 			if err := d.parts.Outbox.SaveDelivery(ctx, x); err != nil {

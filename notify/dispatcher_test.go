@@ -19,10 +19,10 @@ func TestEveryReceiverIsToldOfEveryChangeInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(config("a", "b"))
 		stop := w.run(t)
-		w.outbox.commit(alert("i1", ChangeRaised), alert("i2", ChangeRaised), alert("i1", ChangeExplained))
+		w.outbox.commit(alert("i1", engine.ChangeRaised), alert("i2", engine.ChangeRaised), alert("i1", engine.ChangeExplained))
 		w.d.Wake()
 		time.Sleep(100 * time.Microsecond)
-		w.outbox.commit(alert("i1", ChangeResolved))
+		w.outbox.commit(alert("i1", engine.ChangeResolved))
 		time.Sleep(2 * time.Second) // nobody wakes it: it looks by itself
 		stop()
 		for _, name := range []string{"a", "b"} {
@@ -41,7 +41,7 @@ func TestAlertThatNobodyWantsIsRouted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(DefaultConfig())
 		stop := w.run(t)
-		w.outbox.commit(alert("i1", ChangeRaised))
+		w.outbox.commit(alert("i1", engine.ChangeRaised))
 		time.Sleep(2 * time.Second)
 		stop()
 		require.True(t, w.outbox.routed["i1/raised"])
@@ -62,15 +62,16 @@ func TestFailingReceiverIsTriedAgainLaterEachTimeAndHoldsUpNoOther(t *testing.T)
 		}
 		began := time.Now()
 		stop := w.run(t)
-		w.outbox.commit(alert("i1", ChangeRaised), alert("i1", ChangeResolved))
+		w.outbox.commit(alert("i1", engine.ChangeRaised), alert("i1", engine.ChangeResolved))
 		w.d.Wake()
 		time.Sleep(100 * time.Microsecond)
 		require.Len(t, w.peers["good"].received(), 2)
 		require.Less(t, w.peers["good"].at[1].Sub(began), time.Millisecond)
 		degraded := w.d.Degraded()
 		require.Len(t, degraded, 1)
-		require.Contains(t, degraded[0], "receiver bad: 1 failed in a row")
-		require.Contains(t, degraded[0], errDown.Error())
+		require.Equal(t, "receiver bad", degraded[0].Part)
+		require.Contains(t, degraded[0].Reason, "1 attempts failed in a row")
+		require.Contains(t, degraded[0].Reason, errDown.Error())
 		time.Sleep(5 * time.Second)
 		require.Greater(t, w.value(t, "sentinel_notify_oldest_waiting_seconds", "bad"), 3.0)
 		time.Sleep(10 * time.Minute)
@@ -98,7 +99,7 @@ func TestReceiverSaysWhenToComeBack(t *testing.T) {
 		}
 		began := time.Now()
 		stop := w.run(t)
-		w.outbox.commit(alert("i1", ChangeRaised))
+		w.outbox.commit(alert("i1", engine.ChangeRaised))
 		time.Sleep(time.Hour)
 		stop()
 		require.Len(t, w.peers["a"].at, 1)
@@ -119,13 +120,13 @@ func TestWhatIsRefusedForGoodOrTooOftenIsDeadAndLetsTheNextPass(t *testing.T) {
 				w := newWorld(config("a"))
 				w.cfg.Retry.MaxAttempts = 3
 				w.peers["a"].answer = func(_ context.Context, _ int, a engine.Alert) error {
-					if a.Change == ChangeRaised && a.Incident.Title != "mended" {
+					if a.Change == engine.ChangeRaised && a.Incident.Title != "mended" {
 						return test.err
 					}
 					return nil
 				}
 				stop := w.run(t)
-				w.outbox.commit(alert("i1", ChangeRaised), alert("i1", ChangeResolved))
+				w.outbox.commit(alert("i1", engine.ChangeRaised), alert("i1", engine.ChangeResolved))
 				time.Sleep(time.Minute)
 				dead := w.outbox.get(t, "i1/raised", "a")
 				require.Equal(t, engine.DeliveryDead, dead.State)
@@ -162,14 +163,14 @@ func TestSlowReceiverIsBoundedInTimeAndNumberAndHoldsUpNoOther(t *testing.T) {
 		}
 		stop := w.run(t)
 		for i := range 700 { // more than are kept in memory
-			w.outbox.commit(alert(fmt.Sprintf("i%04d", i), ChangeRaised))
+			w.outbox.commit(alert(fmt.Sprintf("i%04d", i), engine.ChangeRaised))
 		}
 		began := time.Now()
 		w.d.Wake()
 		time.Sleep(3 * time.Second)
 		require.Len(t, w.peers["quick"].received(), 700)
 		time.Sleep(time.Minute)
-		w.outbox.commit(alert("late", ChangeRaised))
+		w.outbox.commit(alert("late", engine.ChangeRaised))
 		w.d.Wake()
 		time.Sleep(100 * time.Microsecond)
 		require.Len(t, w.peers["quick"].received(), 701, "at once, though thousands wait for the other")
@@ -199,7 +200,7 @@ func TestAttemptsUnderWayAtTheEndAreWaitedForAndStored(t *testing.T) {
 			return ctx.Err()
 		}
 		stop := w.run(t)
-		w.outbox.commit(alert("i1", ChangeRaised))
+		w.outbox.commit(alert("i1", engine.ChangeRaised))
 		time.Sleep(2 * time.Second)
 		stop()
 		require.Equal(t, []string{"i1/raised a delivered", "i1/raised stuck waiting"}, w.outbox.state())
@@ -238,7 +239,7 @@ func TestCrashAtEachStep(t *testing.T) {
 						}
 						w.outbox.before = func(call string) error { return hook(call, !took) }
 						w.outbox.after = func(call string) error { return hook(call, took) }
-						w.outbox.commit(alert("i1", ChangeRaised), alert("i1", ChangeExplained), alert("i1", ChangeResolved))
+						w.outbox.commit(alert("i1", engine.ChangeRaised), alert("i1", engine.ChangeExplained), alert("i1", engine.ChangeResolved))
 						stop := w.run(t)
 						time.Sleep(time.Minute)
 						stop()
@@ -282,7 +283,7 @@ func TestOutboxDownForAWhile(t *testing.T) {
 			return nil
 		}
 		stop := w.run(t)
-		w.outbox.commit(alert("i1", ChangeRaised), alert("i1", ChangeResolved))
+		w.outbox.commit(alert("i1", engine.ChangeRaised), alert("i1", engine.ChangeResolved))
 		w.d.Wake()
 		time.Sleep(100 * time.Microsecond)
 		w.outbox.mu.Lock()
@@ -291,7 +292,7 @@ func TestOutboxDownForAWhile(t *testing.T) {
 		close(release)
 		time.Sleep(time.Minute)
 		require.Equal(t, []string{"i1/raised raised"}, w.peers["a"].received(), "the next one waits until this one is stored")
-		require.Contains(t, w.d.Degraded()[0], "disk full")
+		require.Contains(t, w.d.Degraded()[0].Reason, "disk full")
 		w.outbox.mu.Lock()
 		down = false
 		w.outbox.mu.Unlock()
@@ -308,14 +309,14 @@ func TestGroupingSendsTheFirstAtOnceAndThenTheLatestOnly(t *testing.T) {
 		w.cfg.Receivers[0].GroupInterval = time.Minute
 		began := time.Now()
 		stop := w.run(t)
-		w.outbox.commit(alert("i1", ChangeRaised))
+		w.outbox.commit(alert("i1", engine.ChangeRaised))
 		w.d.Wake()
 		time.Sleep(100 * time.Microsecond)
 		require.Len(t, w.peers["a"].received(), 1)
 		time.Sleep(10 * time.Second)
-		w.outbox.commit(alert("i1", ChangeExplained))
+		w.outbox.commit(alert("i1", engine.ChangeExplained))
 		time.Sleep(10 * time.Second)
-		w.outbox.commit(alert("i1", ChangeReclassified), alert("i2", ChangeRaised))
+		w.outbox.commit(alert("i1", engine.ChangeReclassified), alert("i2", engine.ChangeRaised))
 		time.Sleep(10 * time.Second)
 		require.Equal(t, []string{"i1/raised raised", "i2/raised raised"}, w.peers["a"].received(), "another incident is not held up")
 		stop() // a restart keeps what waits
@@ -339,10 +340,10 @@ func TestMutedAlertsWaitForTheEndOfTheWindow(t *testing.T) {
 		cfg.PollInterval = time.Minute
 		w := newWorld(cfg)
 		stop := w.run(t)
-		w.outbox.commit(alert("i1", ChangeRaised), alert("i2", ChangeRaised))
+		w.outbox.commit(alert("i1", engine.ChangeRaised), alert("i2", engine.ChangeRaised))
 		w.d.Wake()
 		time.Sleep(time.Hour)
-		w.outbox.commit(alert("i1", ChangeResolved))
+		w.outbox.commit(alert("i1", engine.ChangeResolved))
 		time.Sleep(40 * time.Hour)
 		require.Empty(t, w.peers["a"].received())
 		require.Len(t, w.peers["always"].received(), 3)
@@ -374,12 +375,12 @@ func TestEscalation(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(cfg)
 				began := time.Now()
-				raised := alert("i1", ChangeRaised)
+				raised := alert("i1", engine.ChangeRaised)
 				w.incidents.set(raised.Incident)
 				stop := w.run(t)
 				w.outbox.commit(raised)
 				time.Sleep(5 * time.Minute)
-				w.outbox.commit(alert("i1", ChangeExplained))
+				w.outbox.commit(alert("i1", engine.ChangeExplained))
 				now := raised.Incident
 				now.Status = test.status
 				w.incidents.set(now)
@@ -390,7 +391,7 @@ func TestEscalation(t *testing.T) {
 				time.Sleep(9 * time.Minute)
 				require.Empty(t, w.peers["boss"].received())
 				time.Sleep(2 * time.Minute)
-				w.outbox.commit(alert("i1", ChangeAcknowledged), alert("i1", ChangeResolved))
+				w.outbox.commit(alert("i1", engine.ChangeAcknowledged), alert("i1", engine.ChangeResolved))
 				time.Sleep(time.Minute)
 				stop()
 				require.Equal(t, test.want, w.peers["boss"].received())
@@ -410,7 +411,7 @@ func TestReceiverThatIsGoneFromTheConfigurationGetsDeadLetters(t *testing.T) {
 		w := newWorld(config("a", "old"))
 		w.peers["old"].answer = func(context.Context, int, engine.Alert) error { return errDown }
 		stop := w.run(t)
-		w.outbox.commit(alert("i1", ChangeRaised))
+		w.outbox.commit(alert("i1", engine.ChangeRaised))
 		time.Sleep(10 * time.Second)
 		stop()
 		w.cfg = config("a")
@@ -420,19 +421,6 @@ func TestReceiverThatIsGoneFromTheConfigurationGetsDeadLetters(t *testing.T) {
 		stop()
 		require.Equal(t, []string{"i1/raised a delivered", "i1/raised old dead"}, w.outbox.state())
 	})
-}
-
-func TestSendGoesPastRoutesAndOutbox(t *testing.T) {
-	w := newWorld(config("a"))
-	stop := w.run(t)
-	defer stop()
-	require.NoError(t, w.d.Send(context.Background(), "a", Sample(time.Unix(7, 0))))
-	require.Equal(t, []string{"test-7000000000-1-raised raised"}, w.peers["a"].received())
-	err := w.d.Send(context.Background(), "b", Sample(time.Unix(7, 0)))
-	require.Equal(t, engine.CodeNotFound, engine.ErrorCode(err))
-	require.ErrorContains(t, err, `no receiver "b"; there are [a]`)
-	w.peers["a"].answer = func(context.Context, int, engine.Alert) error { return errDown }
-	require.ErrorIs(t, w.d.Send(context.Background(), "a", Sample(time.Unix(7, 0))), errDown)
 }
 
 func TestDispatcherNeedsASenderForEachReceiver(t *testing.T) {

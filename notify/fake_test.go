@@ -221,9 +221,9 @@ func alert(incident, change string, with ...func(*engine.Alert)) engine.Alert {
 	a.ID, a.Change = incident+"/"+change, change
 	a.Incident.ID = incident
 	switch change {
-	case ChangeAcknowledged:
+	case engine.ChangeAcknowledged:
 		a.Incident.Status = engine.StatusAcknowledged
-	case ChangeResolved:
+	case engine.ChangeResolved:
 		a.Incident.Status = engine.StatusResolved
 	}
 	for _, f := range with {

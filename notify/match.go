@@ -9,9 +9,17 @@ import (
 // matches reports whether an alert passes.
 func (m Match) matches(a engine.Alert) bool {
 	return m.severity(a.Incident.Severity) &&
-		(len(m.Changes) == 0 || slices.Contains(m.Changes, a.Change)) &&
+		m.change(a.Change) &&
 		anyGlob(m.Types, []string{string(a.Incident.Type)}) &&
 		anyGlob(m.Services, a.Incident.Services)
+}
+
+// change reports whether a change passes. Single anomalies, of which there are many, pass only where they are asked for.
+func (m Match) change(c string) bool {
+	if len(m.Changes) == 0 {
+		return c != engine.ChangeAnomaly
+	}
+	return slices.Contains(m.Changes, c)
 }
 
 func (m Match) severity(s engine.Severity) bool {
@@ -32,7 +40,7 @@ func (m Match) covers(other Match) bool {
 		}
 	}
 	for _, c := range changes {
-		if (len(other.Changes) == 0 || slices.Contains(other.Changes, c)) && len(m.Changes) > 0 && !slices.Contains(m.Changes, c) {
+		if other.change(c) && !m.change(c) {
 			return false
 		}
 	}

@@ -96,6 +96,7 @@ func AlertID(id string) string { return uuid.NewSHA1(alertNamespace, []byte(id))
 
 // MessageOf makes the published form of an alert.
 func MessageOf(a engine.Alert) Message {
+	a = whole(a)
 	in := a.Incident
 	m := Message{
 		AlertID:          AlertID(a.ID),
@@ -132,6 +133,9 @@ func MessageOf(a engine.Alert) Message {
 		for _, r := range x.Recommendations[:min(len(x.Recommendations), maxRecommendations)] {
 			m.Recommendations = append(m.Recommendations, cut(r.Text, maxSentence))
 		}
+	}
+	if a.Anomaly != nil && a.Anomaly.IncidentID != "" {
+		m.IncidentID = cut(a.Anomaly.IncidentID, maxName)
 	}
 	m.Evidence, m.EvidenceLeftOut = evidence(in)
 	for _, id := range in.Traces[:min(len(in.Traces), maxTraces)] {

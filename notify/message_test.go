@@ -67,7 +67,7 @@ func hostile() engine.Alert {
 }
 
 func TestMessagesFollowTheirSchema(t *testing.T) {
-	bare := engine.Alert{ID: "inc-1-1-raised", Change: ChangeRaised, Incident: engine.Incident{
+	bare := engine.Alert{ID: "inc-1-1-raised", Change: engine.ChangeRaised, Incident: engine.Incident{
 		ID: "inc-1", Type: engine.ErrorRate, Severity: engine.SeverityLow, Status: engine.StatusOpen,
 	}}
 	for name, test := range map[string]struct {
@@ -76,7 +76,7 @@ func TestMessagesFollowTheirSchema(t *testing.T) {
 		not   []string
 	}{
 		"sample":   {Sample(time.Now()), []string{"incident.alerts", "anomaly-events", "incidents.high-priority"}, []string{"incidents.normal"}},
-		"critical": {alert("i1", ChangeResolved, severity(engine.SeverityCritical)), []string{"incidents.high-priority"}, []string{"incidents.normal"}},
+		"critical": {alert("i1", engine.ChangeResolved, severity(engine.SeverityCritical)), []string{"incidents.high-priority"}, []string{"incidents.normal"}},
 		"bare":     {bare, []string{"incident.alerts", "anomaly-events", "incidents.normal"}, []string{"incidents.high-priority"}},
 		"hostile":  {hostile(), []string{"incident.alerts", "anomaly-events"}, nil},
 	} {

@@ -71,7 +71,7 @@ func (r *router) targets(a engine.Alert) []target {
 			break
 		}
 	}
-	if !matched {
+	if !matched && a.Change != engine.ChangeAnomaly {
 		for _, name := range r.fallback {
 			add(target{receiver: name})
 		}

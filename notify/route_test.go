@@ -22,7 +22,7 @@ func TestRouting(t *testing.T) {
 		{Match: Match{MinSeverity: engine.SeverityMedium}, Receivers: []string{"all"}, Continue: true},
 		{Match: Match{Severities: []engine.Severity{engine.SeverityCritical}}, Receivers: []string{"pager"}, Continue: true,
 			Escalate: []Escalation{{After: time.Minute, Receivers: []string{"boss", "all"}}, {After: time.Hour, Receivers: []string{"boss"}}}},
-		{Match: Match{Services: []string{"shop-*", "cart"}, Changes: []string{ChangeRaised, ChangeResolved}}, Receivers: []string{"shop"}},
+		{Match: Match{Services: []string{"shop-*", "cart"}, Changes: []string{engine.ChangeRaised, engine.ChangeResolved}}, Receivers: []string{"shop"}},
 		{Match: Match{Types: []string{"jailbreak", "security_*"}}, Receivers: []string{"security"}},
 		{Match: Match{Services: []string{"noise"}}},
 	}
@@ -33,15 +33,15 @@ func TestRouting(t *testing.T) {
 		alert engine.Alert
 		want  map[string]time.Duration // receivers, and after how long
 	}{
-		"no route":             {alert("i", ChangeRaised, severity(engine.SeverityLow)), map[string]time.Duration{"rest": 0}},
-		"one that continues":   {alert("i", ChangeRaised, severity(engine.SeverityHigh)), map[string]time.Duration{"all": 0}},
-		"several":              {alert("i", ChangeRaised, severity(engine.SeverityCritical)), map[string]time.Duration{"all": 0, "pager": 0, "boss": time.Minute}},
-		"service by glob":      {alert("i", ChangeRaised, severity(engine.SeverityLow), services("x", "shop-1")), map[string]time.Duration{"shop": 0}},
-		"service by name":      {alert("i", ChangeResolved, severity(engine.SeverityLow), services("cart")), map[string]time.Duration{"shop": 0}},
-		"not that change":      {alert("i", ChangeExplained, severity(engine.SeverityLow), services("cart")), map[string]time.Duration{"rest": 0}},
-		"the first route wins": {alert("i", ChangeRaised, severity(engine.SeverityLow), services("cart"), kind(engine.Jailbreak)), map[string]time.Duration{"shop": 0}},
-		"type":                 {alert("i", ChangeRaised, severity(engine.SeverityLow), kind(engine.SecurityPattern)), map[string]time.Duration{"security": 0}},
-		"dropped":              {alert("i", ChangeRaised, severity(engine.SeverityLow), services("noise")), map[string]time.Duration{}},
+		"no route":             {alert("i", engine.ChangeRaised, severity(engine.SeverityLow)), map[string]time.Duration{"rest": 0}},
+		"one that continues":   {alert("i", engine.ChangeRaised, severity(engine.SeverityHigh)), map[string]time.Duration{"all": 0}},
+		"several":              {alert("i", engine.ChangeRaised, severity(engine.SeverityCritical)), map[string]time.Duration{"all": 0, "pager": 0, "boss": time.Minute}},
+		"service by glob":      {alert("i", engine.ChangeRaised, severity(engine.SeverityLow), services("x", "shop-1")), map[string]time.Duration{"shop": 0}},
+		"service by name":      {alert("i", engine.ChangeResolved, severity(engine.SeverityLow), services("cart")), map[string]time.Duration{"shop": 0}},
+		"not that change":      {alert("i", engine.ChangeExplained, severity(engine.SeverityLow), services("cart")), map[string]time.Duration{"rest": 0}},
+		"the first route wins": {alert("i", engine.ChangeRaised, severity(engine.SeverityLow), services("cart"), kind(engine.Jailbreak)), map[string]time.Duration{"shop": 0}},
+		"type":                 {alert("i", engine.ChangeRaised, severity(engine.SeverityLow), kind(engine.SecurityPattern)), map[string]time.Duration{"security": 0}},
+		"dropped":              {alert("i", engine.ChangeRaised, severity(engine.SeverityLow), services("noise")), map[string]time.Duration{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := map[string]time.Duration{}
@@ -118,7 +118,7 @@ func TestVerify(t *testing.T) {
 		"change":             {base(func(c *Config) { c.Routes = []Route{{Match: Match{Changes: []string{"forgotten"}}}} }), `routes[0].match.changes: "forgotten" is none of raised`, true},
 		"escalation at once": {base(func(c *Config) { c.Routes = []Route{{Escalate: []Escalation{{0, []string{"a"}}}}} }), `routes[0].escalate[0].after: 0s is not positive`, true},
 		"escalation of nothing": {base(func(c *Config) {
-			c.Routes = []Route{{Match: Match{Changes: []string{ChangeResolved}}, Escalate: []Escalation{{time.Minute, []string{"a"}}}}}
+			c.Routes = []Route{{Match: Match{Changes: []string{engine.ChangeResolved}}, Escalate: []Escalation{{time.Minute, []string{"a"}}}}}
 		}), `routes[0].escalate: never begins`, false},
 		"unknown window": {base(func(c *Config) { c.Routes = []Route{{Mute: []string{"z"}}} }), `routes[0].mute: there is no window called "z"`, true},
 		"time zone":      {base(func(c *Config) { c.Mutes = []Mute{{Name: "m", TimeZone: "Mars/Base"}} }), `mutes[0]: time_zone: "Mars/Base" is no known time zone`, true},

@@ -15,7 +15,7 @@ func Sample(at time.Time) engine.Alert {
 	key := fmt.Sprintf("%d", at.UnixNano())
 	return engine.Alert{
 		ID:     "test-" + key + "-1-raised",
-		Change: ChangeRaised,
+		Change: engine.ChangeRaised,
 		Incident: engine.Incident{
 			ID: "test-" + key, Fingerprint: "latency_spike|service:sentinel-test", Type: engine.LatencySpike,
 			Severity: engine.SeverityHigh, Status: engine.StatusOpen,
@@ -35,7 +35,7 @@ func Sample(at time.Time) engine.Alert {
 				Citations:       []engine.Citation{{ID: "E1", Text: "Latency of sentinel-test went from 1.2 s to 4.5 s in this example."}},
 				Author:          "deterministic", At: at,
 			},
-			Timeline: []engine.TimelineEntry{{At: at, Event: ChangeRaised}},
+			Timeline: []engine.TimelineEntry{{At: at, Event: engine.ChangeRaised}},
 		},
 	}
 }

@@ -164,7 +164,7 @@ func (v *verifier) route(where string, r Route) {
 	}
 	v.match(where+".match", r.Match)
 	if len(r.Escalate) > 0 && len(r.Match.Changes) > 0 && !slices.ContainsFunc(r.Match.Changes, begins) {
-		v.warn(where+".escalate", "never begins: the route matches none of %s, %s, %s", ChangeRaised, ChangeRaisedAgain, ChangeReclassified)
+		v.warn(where+".escalate", "never begins: the route matches none of %s, %s, %s", engine.ChangeRaised, engine.ChangeRaisedAgain, engine.ChangeReclassified)
 	}
 }
 

@@ -37,16 +37,32 @@ func parseCursor(text string) (cursor, error) {
 
 // Listing is the query of one page of records, newest first.
 type Listing[T any] struct {
-	table string
-	time  string // the column that orders the listing, together with id
-	where []string
-	args  []any
-	limit int
+	table   string
+	time    string                                   // the column that orders the listing, together with id
+	id      string                                   // column
+	columns string                                   // what a record is made of
+	scan    func(row Rows, before ...any) (T, error) // reads the columns before, and a record from its columns
+	where   []string
+	args    []any
+	limit   int
+}
+
+// listRecords lists the JSON records of a table.
+func listRecords[T any](table, time string) Listing[T] {
+	return Listing[T]{table: table, time: time, id: "id", columns: "body", scan: scanRecord[T]}
+}
+
+func scanRecord[T any](row Rows, before ...any) (record T, err error) {
+	var body []byte
+	if err := row.Scan(append(before, &body)...); err != nil {
+		return record, err
+	}
+	return record, json.Unmarshal(body, &record)
 }
 
 // ListAnomalies returns CodeInvalid for a cursor, limit or severity that is not valid.
 func ListAnomalies(q engine.AnomalyQuery) (Listing[engine.Anomaly], error) {
-	l := Listing[engine.Anomaly]{table: "anomalies", time: "at"}
+	l := listRecords[engine.Anomaly]("anomalies", "at")
 	l.between("at", "at", q.From, q.To)
 	l.equal("service = ?", q.Service)
 	l.equal("type = ?", string(q.Type))
@@ -59,7 +75,7 @@ func ListAnomalies(q engine.AnomalyQuery) (Listing[engine.Anomaly], error) {
 
 // ListIncidents returns CodeInvalid for a cursor, limit, severity or status that is not valid.
 func ListIncidents(q engine.IncidentQuery) (Listing[engine.Incident], error) {
-	l := Listing[engine.Incident]{table: "incidents", time: "onset"}
+	l := listRecords[engine.Incident]("incidents", "onset")
 	l.between("last_seen", "onset", q.From, q.To)
 	l.equal("EXISTS (SELECT 1 FROM incident_services WHERE incident_id = id AND service = ?)", q.Service)
 	l.equal("type = ?", string(q.Type))
@@ -76,7 +92,7 @@ func ListIncidents(q engine.IncidentQuery) (Listing[engine.Incident], error) {
 // ListFeedback lists the feedback on one incident, or all when incidentID is "". A cursor or limit that is not valid is
 // CodeInvalid.
 func ListFeedback(incidentID, cursor string, limit int) (Listing[engine.Feedback], error) {
-	l := Listing[engine.Feedback]{table: "feedback", time: "at"}
+	l := listRecords[engine.Feedback]("feedback", "at")
 	l.equal("incident_id = ?", incidentID)
 	return l, l.page(cursor, limit)
 }
@@ -129,17 +145,17 @@ func (l *Listing[T]) page(after string, limit int) error {
 	if err != nil {
 		return err
 	}
-	l.filter("("+l.time+", id) < (?, ?)", c.at, c.id)
+	l.filter("("+l.time+", "+l.id+") < (?, ?)", c.at, c.id)
 	return nil
 }
 
 // Statement is the SELECT of the page, with a ? for each argument and no other question mark. Read reads its answer.
 func (l Listing[T]) Statement() (statement string, args []any) {
-	statement = "SELECT " + l.time + ", id, body FROM " + l.table
+	statement = "SELECT " + l.time + ", " + l.id + ", " + l.columns + " FROM " + l.table
 	if len(l.where) > 0 {
 		statement += " WHERE " + strings.Join(l.where, " AND ")
 	}
-	statement += " ORDER BY " + l.time + " DESC, id DESC LIMIT ?"
+	statement += " ORDER BY " + l.time + " DESC, " + l.id + " DESC LIMIT ?"
 	return statement, append(l.args, l.limit+1) // one more tells whether a page follows
 }
 
@@ -152,12 +168,8 @@ func (l Listing[T]) Read(rows Rows) (engine.Page[T], error) {
 			page.Next = last.String()
 			break
 		}
-		var body []byte
-		if err := rows.Scan(&last.at, &last.id, &body); err != nil {
-			return engine.Page[T]{}, err
-		}
-		var item T
-		if err := json.Unmarshal(body, &item); err != nil {
+		item, err := l.scan(rows, &last.at, &last.id)
+		if err != nil {
 			return engine.Page[T]{}, err
 		}
 		page.Items = append(page.Items, item)

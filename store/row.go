@@ -106,21 +106,36 @@ func validStatus(s engine.Status) bool {
 	return s == engine.StatusOpen || s == engine.StatusAcknowledged || s == engine.StatusResolved
 }
 
+// EntryRows are the rows of an entry.
+type EntryRows struct {
+	Anomalies []AnomalyRow
+	Incidents []IncidentRow
+	Alerts    []AlertRow
+}
+
 // RowsOf makes the rows of an entry, or the error of the first record that cannot be stored.
-func RowsOf(e engine.Entry) ([]AnomalyRow, []IncidentRow, error) {
-	anomalies, incidents := make([]AnomalyRow, len(e.Anomalies)), make([]IncidentRow, len(e.Incidents))
-	var err error
-	for i := range e.Anomalies {
-		if anomalies[i], err = NewAnomalyRow(e.Anomalies[i]); err != nil {
-			return nil, nil, err
+func RowsOf(e engine.Entry) (rows EntryRows, err error) {
+	if rows.Incidents, err = rowsOf(e.Incidents, NewIncidentRow); err != nil {
+		return EntryRows{}, err
+	}
+	if rows.Anomalies, err = rowsOf(e.Anomalies, NewAnomalyRow); err != nil {
+		return EntryRows{}, err
+	}
+	if rows.Alerts, err = rowsOf(e.Alerts, NewAlertRow); err != nil {
+		return EntryRows{}, err
+	}
+	return rows, nil
+}
+
+func rowsOf[T, R any](records []T, rowOf func(T) (R, error)) ([]R, error) {
+	rows := make([]R, len(records))
+	for i, record := range records {
+		var err error
+		if rows[i], err = rowOf(record); err != nil {
+			return nil, err
 		}
 	}
-	for i := range e.Incidents {
-		if incidents[i], err = NewIncidentRow(e.Incidents[i]); err != nil {
-			return nil, nil, err
-		}
-	}
-	return anomalies, incidents, nil
+	return rows, nil
 }
 
 // FeedbackRow has the columns of feedback.

@@ -41,11 +41,20 @@ func newConfig() *cobra.Command {
 	verify := &cobra.Command{
 		Use:     "verify FILE",
 		Short:   "Check a configuration file",
+		Long:    "Checks a configuration file: its settings, and that each alert finds a receiver and each receiver an alert.",
 		Example: `  sentinel config verify sentinel.yaml`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if _, err := app.Load(args[0]); err != nil {
+			cfg, err := app.Load(args[0])
+			if err != nil {
 				return err
+			}
+			problems := cfg.Notify.Verify()
+			for _, p := range problems {
+				fmt.Fprintf(cmd.OutOrStdout(), "notify.%s\n", p)
+			}
+			if len(problems) > 0 {
+				return fmt.Errorf("%s: alerts may not go where they should", args[0])
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s is valid\n", args[0])
 			return nil

@@ -99,7 +99,7 @@ func (d *demo) run(ctx context.Context, cfg app.Config, traffic scenario.Config,
 	}
 	// A day in a minute needs room: nothing of it is to be shed.
 	cfg.Engine.SemanticQueue = 1 << 16
-	a, err := app.New(ctx, cfg, app.Options{Version: version, Logger: app.NewLogger(cfg.Log, d.progress), Notify: d})
+	a, err := app.New(ctx, cfg, app.Options{Version: version, Logger: app.NewLogger(cfg.Log, d.progress), Observe: d.observe})
 	if err != nil {
 		return err
 	}
@@ -184,19 +184,19 @@ func pause(ctx context.Context, wait time.Duration) error {
 	}
 }
 
-// Notify implements engine.Notifier: an incident is printed when its note is there.
-func (d *demo) Notify(_ context.Context, alert engine.Alert) error {
+// observe prints an incident when its note is there.
+func (d *demo) observe(alert engine.Alert) {
 	in := alert.Incident
-	if alert.Change != "explained" || in.Explanation == nil {
-		return nil
+	if alert.Change != engine.ChangeExplained || in.Explanation == nil {
+		return
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.json {
-		return json.NewEncoder(d.out).Encode(in)
+		_ = json.NewEncoder(d.out).Encode(in) // a pipe that was closed ends the demonstration by its signal
+		return
 	}
-	_, err := fmt.Fprintf(d.out, "\n%s\n[%s] %s\n%s\n\n%s\n", strings.Repeat("=", 100), strings.ToUpper(string(in.Severity)), in.Title, in.ID, in.Explanation.Note)
-	return err
+	fmt.Fprintf(d.out, "\n%s\n[%s] %s\n%s\n\n%s\n", strings.Repeat("=", 100), strings.ToUpper(string(in.Severity)), in.Title, in.ID, in.Explanation.Note)
 }
 
 // conclude prints what was found, missed and false; the outcome as JSON is the last line.

@@ -34,7 +34,7 @@ type evalFlags struct {
 }
 
 func (f *evalFlags) register(cmd *cobra.Command) {
-	f.config.register(cmd)
+	cmd.Flags().StringVarP(&f.config.file, "config", "c", "", "configuration file (default: the embedded one, see 'sentinel config print')")
 	cmd.Flags().StringVar(&f.data, "data", "", "folder with the labelled data")
 	cmd.Flags().StringArrayVar(&f.custom, "suite", nil, "file with a suite of your own (may be repeated)")
 	cmd.Flags().BoolVar(&f.strict, "strict", false, "fail on a malformed line instead of leaving it out")
@@ -69,12 +69,9 @@ a figure fell beyond the interval of --compare, or is worse than a suite of your
 				return err
 			}
 			defer b.close()
-			var old evals.Report
-			if compare != "" {
-				if old, err = report.Read(compare); err != nil {
-					return err
-				}
-				maps.DeleteFunc(old.Suites, func(suite string, _ map[string]evals.Metric) bool { return !slices.Contains(b.names(), suite) })
+			old, err := b.older(compare, flags.out)
+			if err != nil {
+				return err
 			}
 			if model != "" {
 				if b.options.Model, err = evals.LoadModel(model); err != nil {
@@ -86,14 +83,20 @@ a figure fell beyond the interval of --compare, or is worse than a suite of your
 					}
 				}
 			}
-			b.options.Steps = filepath.Join(flags.out, ".steps")
-			steps := evals.NewSteps(b.options.Steps)
+			if err := writable(filepath.Join(flags.out, report.JSON)); err != nil {
+				return err
+			}
+			steps := evals.NewSteps(filepath.Join(flags.out, ".steps"))
 			if !resume {
 				if err := steps.Clear(); err != nil {
 					return err
 				}
 			}
+			b.options.Steps = filepath.Join(flags.out, ".steps", b.settings())
 			r, err := evals.Run(cmd.Context(), b.suites, b.options)
+			if cmd.Context().Err() != nil {
+				return errors.New("interrupted; --resume goes on with the step that was under way")
+			}
 			if err != nil {
 				return err
 			}
@@ -141,15 +144,22 @@ func newFit() *cobra.Command {
 				return err
 			}
 			defer b.close()
-			m, skipped, err := evals.Fit(cmd.Context(), b.suites, b.options)
+			if err := writable(flags.out); err != nil {
+				return err
+			}
+			m, malformed, err := evals.Fit(cmd.Context(), b.suites, b.options)
 			if err != nil {
 				return err
+			}
+			lines := 0
+			for _, n := range malformed {
+				lines += n
 			}
 			if err := m.Save(flags.out); err != nil {
 				return err
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s holds %s; %d malformed lines left out\n",
-				flags.out, strings.Join(slices.Sorted(maps.Keys(m.Suites)), ", "), len(skipped))
+				flags.out, strings.Join(slices.Sorted(maps.Keys(m.Suites)), ", "), lines)
 			return nil
 		},
 	}
@@ -161,9 +171,56 @@ func newFit() *cobra.Command {
 // bench is what a run of suites needs.
 type bench struct {
 	suites  []evals.Suite
-	asked   []string // suites that the user named: they must run
+	asked   []string // suites that the user named: a model must hold them
 	options evals.Options
+	config  []byte // effective, as YAML
 	close   func()
+}
+
+// settings names what steps depend on beside the data and the suite's own part in it: a run with others resumes none of them.
+func (b *bench) settings() string {
+	frozen := ""
+	if b.options.Model != nil {
+		frozen = b.options.Model.Sum
+	}
+	return evals.Digest([]string{b.options.Version, string(b.config), frozen})
+}
+
+// older reads the report to compare with, as far as it is about suites that run now; the zero report for no path. One that the run would
+// replace is refused: the same command would pass the second time.
+func (b *bench) older(path, out string) (evals.Report, error) {
+	if path == "" {
+		return evals.Report{}, nil
+	}
+	if old, err := os.Stat(path); err == nil {
+		if now, err := os.Stat(filepath.Join(out, report.JSON)); err == nil && os.SameFile(old, now) {
+			return evals.Report{}, fmt.Errorf("--compare: %s would be replaced by this run: choose another --out", path)
+		}
+	}
+	old, err := report.Read(path)
+	if err != nil {
+		return old, err
+	}
+	maps.DeleteFunc(old.Suites, func(suite string, _ map[string]evals.Metric) bool { return !slices.Contains(b.names(), suite) })
+	if len(old.Suites) == 0 {
+		return old, fmt.Errorf("--compare: %s has none of the suites %s", path, strings.Join(b.names(), ", "))
+	}
+	return old, nil
+}
+
+// writable says before all the work whether its outcome can be written.
+func writable(path string) error {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return fmt.Errorf("--out: %s is a folder", path)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("--out: %w", err)
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".writable-")
+	if err != nil {
+		return fmt.Errorf("--out: %w", err)
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
 func (b *bench) names() []string {
@@ -185,12 +242,15 @@ func (f *evalFlags) bench(cmd *cobra.Command, names []string) (_ *bench, err err
 		level = slog.LevelInfo
 	}
 	stderr := cmd.ErrOrStderr()
-	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))
+	log := slog.New(untilDone{slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}), cmd.Context()})
 	folder, err := os.MkdirTemp("", "sentinel-eval-")
 	if err != nil {
 		return nil, err
 	}
 	b := &bench{close: func() { _ = os.RemoveAll(folder) }}
+	if b.config, err = cfg.YAML(); err != nil {
+		return nil, err
+	}
 	defer func() {
 		if err != nil {
 			b.close()
@@ -207,6 +267,27 @@ func (f *evalFlags) bench(cmd *cobra.Command, names []string) (_ *bench, err err
 		Log: slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}
 	return b, nil
+}
+
+// untilDone logs nothing any more once ctx has ended: what parts then say is only that they were interrupted.
+type untilDone struct {
+	slog.Handler
+	ctx context.Context
+}
+
+// Enabled implements slog.Handler.
+func (h untilDone) Enabled(ctx context.Context, level slog.Level) bool {
+	return h.ctx.Err() == nil && h.Handler.Enabled(ctx, level)
+}
+
+// WithAttrs implements slog.Handler.
+func (h untilDone) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return untilDone{h.Handler.WithAttrs(attrs), h.ctx}
+}
+
+// WithGroup implements slog.Handler.
+func (h untilDone) WithGroup(name string) slog.Handler {
+	return untilDone{h.Handler.WithGroup(name), h.ctx}
 }
 
 // checkData says at once what each suite would say.

@@ -96,10 +96,10 @@ type TLS struct {
 
 // SASL is who to authenticate as.
 type SASL struct {
-	Mechanism    Mechanism `yaml:"mechanism"`
-	Username     string    `yaml:"username"`
-	Password     Secret    `yaml:"password"`
-	PasswordFile string    `yaml:"password_file"` // read at the start instead of password; the end of its line is cut
+	Mechanism    Mechanism     `yaml:"mechanism"`
+	Username     string        `yaml:"username"`
+	Password     engine.Secret `yaml:"password"`
+	PasswordFile string        `yaml:"password_file"` // read at the start instead of password; the end of its line is cut
 }
 
 // DefaultConfig reads one topic once brokers are named.

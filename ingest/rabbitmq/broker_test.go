@@ -52,7 +52,7 @@ func worldAt(t *testing.T, url string) *world {
 	t.Helper()
 	name := "test-" + uuid.NewString()
 	w := &world{t: t, url: url, cfg: DefaultConfig()}
-	w.cfg.URL = url
+	w.cfg.URL = engine.Secret(url)
 	w.cfg.SecurityQueue, w.cfg.GatewayQueue = name+".security", name+".gateway"
 	w.cfg.RetryPause, w.cfg.ReconnectMin, w.cfg.ReconnectMax = 50*time.Millisecond, 20*time.Millisecond, 200*time.Millisecond
 	w.connect()

@@ -11,9 +11,9 @@ import (
 
 // Config says which broker and queues to read.
 type Config struct {
-	URL           string `yaml:"url"`            // amqp:// or amqps:// with user, password and virtual host
-	SecurityQueue string `yaml:"security_queue"` // "" reads none
-	GatewayQueue  string `yaml:"gateway_queue"`  // "" reads none
+	URL           engine.Secret `yaml:"url"`            // amqp:// or amqps:// with user, password and virtual host
+	SecurityQueue string        `yaml:"security_queue"` // "" reads none
+	GatewayQueue  string        `yaml:"gateway_queue"`  // "" reads none
 
 	Prefetch        int `yaml:"prefetch"`          // messages of one queue that may be unacknowledged
 	MaxPriority     int `yaml:"max_priority"`      // of a queue that is declared here; one that exists stays as it is
@@ -60,7 +60,7 @@ func DefaultConfig() Config {
 
 // Validate names the first setting that makes no sense. It never repeats the URL, which holds a password.
 func (c Config) Validate() error {
-	uri, err := amqp.ParseURI(c.URL)
+	uri, err := amqp.ParseURI(c.URL.Reveal())
 	if err != nil {
 		return engine.Errorf(engine.CodeInvalid, "rabbitmq: url: want amqp://user:password@host:port/vhost or amqps://")
 	}
@@ -119,7 +119,7 @@ func (c Config) queues() []queue {
 
 // address names the broker in logs and errors, without credentials.
 func (c Config) address() string {
-	uri, err := amqp.ParseURI(c.URL)
+	uri, err := amqp.ParseURI(c.URL.Reveal())
 	if err != nil {
 		return ""
 	}

@@ -126,7 +126,7 @@ func (s *Source) read(ctx context.Context, next engine.Sink) error {
 
 func (s *Source) dial(ctx context.Context) (*amqp.Connection, error) {
 	var stop func() bool
-	conn, err := amqp.DialConfig(s.cfg.URL, amqp.Config{
+	conn, err := amqp.DialConfig(s.cfg.URL.Reveal(), amqp.Config{
 		Heartbeat:       s.cfg.Heartbeat,
 		TLSClientConfig: s.tls.Clone(),
 		Properties:      amqp.Table{"connection_name": "sentinel", "product": "sentinel"},

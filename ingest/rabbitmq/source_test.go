@@ -318,7 +318,7 @@ func TestNothingIsLostWhenConnectionsBreak(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	p := newProxy(t, w.url, nil)
-	w.cfg.URL, w.cfg.Prefetch, w.cfg.BatchEvents = p.through(t, w.url, "amqp"), 50, 7
+	w.cfg.URL, w.cfg.Prefetch, w.cfg.BatchEvents = engine.Secret(p.through(t, w.url, "amqp")), 50, 7
 	w.declare(nil)
 	b := newBooks()
 	s := w.source()
@@ -392,7 +392,7 @@ func TestTLS(t *testing.T) {
 	w := newWorld(t)
 	cert, ca := certificate(t)
 	p := newProxy(t, w.url, &cert)
-	w.cfg.URL = p.through(t, w.url, "amqps")
+	w.cfg.URL = engine.Secret(p.through(t, w.url, "amqps"))
 	w.declare(nil)
 	w.send(body(1, "low"))
 
@@ -412,7 +412,7 @@ func TestTLS(t *testing.T) {
 func TestWrongPasswordIsToldWithoutIt(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.cfg.URL = strings.Replace(w.url, "guest:guest", "guest:hunter2", 1)
+	w.cfg.URL = engine.Secret(strings.Replace(w.url, "guest:guest", "guest:hunter2", 1))
 	var logged bytes.Buffer
 	s, err := New(w.cfg, slog.New(slog.NewTextHandler(&logged, nil)), prometheus.NewRegistry())
 	require.NoError(t, err)

@@ -62,14 +62,14 @@ func TestAlertsArriveInOrderUnderTheirFingerprint(t *testing.T) {
 	cfg.Brokers, cfg.Topic = []string{broker}, fmt.Sprintf("notify-%d", time.Now().UnixNano())
 	n := notifier(t, cfg)
 	a := notify.Sample(time.Now())
-	for _, change := range []string{notify.ChangeRaised, notify.ChangeExplained, notify.ChangeResolved} {
+	for _, change := range []string{engine.ChangeRaised, engine.ChangeExplained, engine.ChangeResolved} {
 		a.ID, a.Change = a.Incident.ID+change, change
 		deliver(t, n, a)
 	}
 	for i, m := range read(t, broker, cfg.Topic, 3) {
 		var got notify.Message
 		require.NoError(t, json.Unmarshal(m.Value, &got))
-		require.Equal(t, []string{notify.ChangeRaised, notify.ChangeExplained, notify.ChangeResolved}[i], got.Change)
+		require.Equal(t, []string{engine.ChangeRaised, engine.ChangeExplained, engine.ChangeResolved}[i], got.Change)
 		require.Equal(t, got.Fingerprint, string(m.Key))
 		require.Equal(t, []kafka.Header{
 			{Key: "alert_id", Value: []byte(got.AlertID)}, {Key: "content-type", Value: []byte("application/json")},

@@ -125,7 +125,7 @@ func (n *Notifier) event(m notify.Message) event {
 	case m.Status == engine.StatusResolved:
 		e.Action = "resolve"
 		return e
-	case m.Change == notify.ChangeAcknowledged:
+	case m.Change == engine.ChangeAcknowledged:
 		e.Action = "acknowledge"
 		return e
 	}

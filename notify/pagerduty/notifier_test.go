@@ -123,14 +123,14 @@ func TestLifeOfAnIncident(t *testing.T) {
 		status engine.Status
 		want   string
 	}{
-		{notify.ChangeRaised, engine.StatusOpen, "trigger"},
-		{notify.ChangeExplained, engine.StatusOpen, "trigger"},
+		{engine.ChangeRaised, engine.StatusOpen, "trigger"},
+		{engine.ChangeExplained, engine.StatusOpen, "trigger"},
 		{notify.ChangeEscalated, engine.StatusOpen, "trigger"},
-		{notify.ChangeAcknowledged, engine.StatusAcknowledged, "acknowledge"},
-		{notify.ChangeReclassified, engine.StatusAcknowledged, "trigger"},
-		{notify.ChangeResolved, engine.StatusResolved, "resolve"},
-		{notify.ChangeExplained, engine.StatusResolved, "resolve"}, // a late note does not open it again
-		{notify.ChangeRaisedAgain, engine.StatusOpen, "trigger"},
+		{engine.ChangeAcknowledged, engine.StatusAcknowledged, "acknowledge"},
+		{engine.ChangeReclassified, engine.StatusAcknowledged, "trigger"},
+		{engine.ChangeResolved, engine.StatusResolved, "resolve"},
+		{engine.ChangeExplained, engine.StatusResolved, "resolve"}, // a late note does not open it again
+		{engine.ChangeRaisedAgain, engine.StatusOpen, "trigger"},
 	} {
 		a.Change, a.Incident.Status = step.change, step.status
 		require.NoError(t, n.Notify(context.Background(), a))

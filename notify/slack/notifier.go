@@ -62,7 +62,7 @@ func (n *Notifier) Notify(ctx context.Context, a engine.Alert) error {
 // announce posts through an incoming webhook.
 func (n *Notifier) announce(ctx context.Context, m notify.Message) error {
 	switch m.Change {
-	case notify.ChangeRaised, notify.ChangeRaisedAgain, notify.ChangeEscalated, notify.ChangeResolved:
+	case engine.ChangeRaised, engine.ChangeRaisedAgain, notify.ChangeEscalated, engine.ChangeResolved:
 	default:
 		return nil
 	}

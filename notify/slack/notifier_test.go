@@ -200,25 +200,25 @@ func (f *fixture) tell(t *testing.T, a engine.Alert, change string, status engin
 func TestOneMessageAnIncidentIsKeptCurrent(t *testing.T) {
 	f := start(t)
 	a := notify.Sample(time.Now())
-	require.NoError(t, f.tell(t, a, notify.ChangeRaised, engine.StatusOpen))
-	require.NoError(t, f.tell(t, a, notify.ChangeExplained, engine.StatusOpen))
-	require.NoError(t, f.tell(t, a, notify.ChangeAcknowledged, engine.StatusAcknowledged))
-	require.NoError(t, f.tell(t, a, notify.ChangeResolved, engine.StatusResolved))
+	require.NoError(t, f.tell(t, a, engine.ChangeRaised, engine.StatusOpen))
+	require.NoError(t, f.tell(t, a, engine.ChangeExplained, engine.StatusOpen))
+	require.NoError(t, f.tell(t, a, engine.ChangeAcknowledged, engine.StatusAcknowledged))
+	require.NoError(t, f.tell(t, a, engine.ChangeResolved, engine.StatusResolved))
 	require.Len(t, f.messages, 1)
 	require.Equal(t, []string{"chat.postMessage", "chat.update", "chat.update", "chat.update"}, f.calls)
 	require.True(t, strings.HasPrefix(f.messages[0].Text, "✅ [high] resolved: Test of"), f.messages[0].Text)
 
 	a.Incident.Raised = 2
-	require.NoError(t, f.tell(t, a, notify.ChangeRaisedAgain, engine.StatusOpen))
+	require.NoError(t, f.tell(t, a, engine.ChangeRaisedAgain, engine.StatusOpen))
 	require.Len(t, f.messages, 2, "what comes back is news")
 	require.NoError(t, f.tell(t, a, notify.ChangeEscalated, engine.StatusOpen))
 	require.Len(t, f.messages, 3, "an escalation makes people look")
-	require.NoError(t, f.tell(t, a, notify.ChangeResolved, engine.StatusResolved))
+	require.NoError(t, f.tell(t, a, engine.ChangeResolved, engine.StatusResolved))
 	require.Len(t, f.messages, 3)
 	require.Contains(t, f.messages[2].Text, "resolved")
 
 	other := notify.Sample(time.Now().Add(time.Hour))
-	require.NoError(t, f.tell(t, other, notify.ChangeResolved, engine.StatusResolved))
+	require.NoError(t, f.tell(t, other, engine.ChangeResolved, engine.StatusResolved))
 	require.Len(t, f.messages, 4, "an incident that was never told of is told of as it stands")
 }
 
@@ -226,7 +226,7 @@ func TestMessageThatCannotBeEditedIsPostedAnew(t *testing.T) {
 	for _, reason := range []string{"message_not_found", "cant_update_message", "edit_window_closed"} {
 		f := start(t)
 		a := notify.Sample(time.Now())
-		require.NoError(t, f.tell(t, a, notify.ChangeRaised, engine.StatusOpen))
+		require.NoError(t, f.tell(t, a, engine.ChangeRaised, engine.StatusOpen))
 		f.fail = func(w http.ResponseWriter, method string) bool {
 			if method == "chat.update" {
 				_ = json.NewEncoder(w).Encode(map[string]any{"ok": false, "error": reason})
@@ -235,7 +235,7 @@ func TestMessageThatCannotBeEditedIsPostedAnew(t *testing.T) {
 		}
 		n, err := slack.New(f.cfg, f.memo)
 		require.NoError(t, err)
-		a.Change = notify.ChangeExplained
+		a.Change = engine.ChangeExplained
 		require.NoError(t, n.Notify(context.Background(), a))
 		require.NoError(t, n.Close())
 		require.Len(t, f.messages, 2)
@@ -252,7 +252,7 @@ func TestWhatIsTriedAgain(t *testing.T) {
 			_ = json.NewEncoder(w).Encode(map[string]any{"ok": false, "error": reason})
 			return true
 		}
-		err := f.tell(t, notify.Sample(time.Now()), notify.ChangeRaised, engine.StatusOpen)
+		err := f.tell(t, notify.Sample(time.Now()), engine.ChangeRaised, engine.StatusOpen)
 		require.ErrorContains(t, err, reason)
 		require.Equal(t, permanent, engine.IsPermanent(err), reason)
 	}
@@ -262,7 +262,7 @@ func TestWhatIsTriedAgain(t *testing.T) {
 		w.WriteHeader(http.StatusTooManyRequests)
 		return true
 	}
-	err := f.tell(t, notify.Sample(time.Now()), notify.ChangeRaised, engine.StatusOpen)
+	err := f.tell(t, notify.Sample(time.Now()), engine.ChangeRaised, engine.StatusOpen)
 	require.False(t, engine.IsPermanent(err))
 	var later *engine.Error
 	require.ErrorAs(t, err, &later)
@@ -274,16 +274,16 @@ func TestIncomingWebhookPostsTheBeginningAndTheEnd(t *testing.T) {
 	f := start(t)
 	f.cfg.Token, f.cfg.WebhookURL = "", engine.Secret(f.server.URL+"/services/T0/B0/token")
 	a := notify.Sample(time.Now())
-	require.NoError(t, f.tell(t, a, notify.ChangeRaised, engine.StatusOpen))
-	require.NoError(t, f.tell(t, a, notify.ChangeExplained, engine.StatusOpen))
-	require.NoError(t, f.tell(t, a, notify.ChangeAcknowledged, engine.StatusAcknowledged))
-	require.NoError(t, f.tell(t, a, notify.ChangeResolved, engine.StatusResolved))
+	require.NoError(t, f.tell(t, a, engine.ChangeRaised, engine.StatusOpen))
+	require.NoError(t, f.tell(t, a, engine.ChangeExplained, engine.StatusOpen))
+	require.NoError(t, f.tell(t, a, engine.ChangeAcknowledged, engine.StatusAcknowledged))
+	require.NoError(t, f.tell(t, a, engine.ChangeResolved, engine.StatusResolved))
 	require.Len(t, f.messages, 2)
 	f.fail = func(w http.ResponseWriter, _ string) bool {
 		http.Error(w, "no_service", http.StatusNotFound)
 		return true
 	}
-	err := f.tell(t, a, notify.ChangeRaised, engine.StatusOpen)
+	err := f.tell(t, a, engine.ChangeRaised, engine.StatusOpen)
 	require.True(t, engine.IsPermanent(err))
 	require.ErrorContains(t, err, "no_service")
 	require.NotContains(t, err.Error(), "token")
@@ -315,9 +315,9 @@ func TestHostileIncident(t *testing.T) {
 		in.Explanation.Recommendations = append(in.Explanation.Recommendations, engine.Recommendation{Text: long})
 		in.Explanation.Citations = append(in.Explanation.Citations, engine.Citation{ID: "E", Text: long})
 	}
-	require.NoError(t, f.tell(t, a, notify.ChangeRaised, engine.StatusOpen))
-	bare := engine.Alert{ID: "1", Change: notify.ChangeRaised, Incident: engine.Incident{ID: "i", Type: "traffic", Severity: "low"}}
-	require.NoError(t, f.tell(t, bare, notify.ChangeRaised, engine.StatusOpen))
+	require.NoError(t, f.tell(t, a, engine.ChangeRaised, engine.StatusOpen))
+	bare := engine.Alert{ID: "1", Change: engine.ChangeRaised, Incident: engine.Incident{ID: "i", Type: "traffic", Severity: "low"}}
+	require.NoError(t, f.tell(t, bare, engine.ChangeRaised, engine.StatusOpen))
 }
 
 func TestConfigIsChecked(t *testing.T) {

@@ -45,7 +45,7 @@ func (c Config) compile() (*templates, error) {
 	if t.body, err = template.New("body").Funcs(functions).Option("missingkey=error").Parse(c.Body); err != nil {
 		return nil, fmt.Errorf("body: %w", err)
 	}
-	empty := engine.Alert{ID: "empty", Change: notify.ChangeRaised}
+	empty := engine.Alert{ID: "empty", Change: engine.ChangeRaised}
 	for _, a := range []engine.Alert{notify.Sample(time.Unix(0, 0)), empty} {
 		m := notify.MessageOf(a)
 		if _, err := t.address(m); err != nil {

@@ -27,6 +27,8 @@ type Config struct {
 	Retention time.Duration `yaml:"retention"`
 	// MaxDeferred is how many traces the backlog holds before Defer answers with CodeFull.
 	MaxDeferred int `yaml:"max_deferred"`
+	// MaxDead is how many dead deliveries are kept; beyond, the oldest are forgotten.
+	MaxDead int `yaml:"max_dead_deliveries"`
 	// MaxSnapshotBytes is the largest snapshot that is taken.
 	MaxSnapshotBytes int `yaml:"max_snapshot_bytes"`
 }
@@ -40,6 +42,7 @@ func DefaultConfig() Config {
 		Timeout:          15 * time.Second,
 		Retention:        30 * 24 * time.Hour,
 		MaxDeferred:      10_000,
+		MaxDead:          10_000,
 		MaxSnapshotBytes: 256 << 20,
 	}
 }
@@ -62,6 +65,8 @@ func (c Config) Validate() error {
 		return engine.Errorf(engine.CodeInvalid, "postgres: retention %s: want more than 0", c.Retention)
 	case c.MaxDeferred < 1:
 		return engine.Errorf(engine.CodeInvalid, "postgres: max_deferred %d: want 1 or more", c.MaxDeferred)
+	case c.MaxDead < 1:
+		return engine.Errorf(engine.CodeInvalid, "postgres: max_dead_deliveries %d: want 1 or more", c.MaxDead)
 	case c.MaxSnapshotBytes < 1 || c.MaxSnapshotBytes > maxBlob:
 		return engine.Errorf(engine.CodeInvalid, "postgres: max_snapshot_bytes %d: want 1 to %d", c.MaxSnapshotBytes, maxBlob)
 	}

@@ -57,6 +57,9 @@ func serverCode(state string) engine.Code {
 		"58030": // io_error
 		return engine.CodeUnavailable
 	}
+	if len(state) == 5 && state[:2] == "22" { // data exceptions: no repetition cures them
+		return engine.CodeInvalid
+	}
 	if len(state) == 5 && (state[:2] == "08" || state[:2] == "53") { // connection exceptions, insufficient resources
 		return engine.CodeUnavailable
 	}

@@ -12,26 +12,34 @@ import (
 	"github.com/llm-sentinel/llm-sentinel/store"
 )
 
-// Record saves the anomalies and incidents of e in one transaction, replacing those whose id is known. An id that is empty,
-// a severity or status that does not exist, and what JSON cannot hold are CodeInvalid, and then nothing is saved.
+// Record saves the anomalies, incidents and alerts of e in one transaction. An anomaly or incident whose id is known is
+// replaced, an alert is left out. An id that is empty, a severity or status that does not exist, and what JSON cannot hold
+// are CodeInvalid, and then nothing is saved.
 func (s *Store) Record(ctx context.Context, e engine.Entry) error {
 	return s.call(ctx, func(ctx context.Context) error {
-		anomalies, incidents, err := store.RowsOf(e)
+		rows, err := store.RowsOf(e)
 		if err != nil {
 			return err
 		}
 		// Writers that take their rows in one order cannot wait for each other in a circle. Of two rows with one id the later stands.
-		slices.SortStableFunc(anomalies, func(a, b store.AnomalyRow) int { return cmp.Compare(a.ID, b.ID) })
-		slices.SortStableFunc(incidents, func(a, b store.IncidentRow) int { return cmp.Compare(a.ID, b.ID) })
+		slices.SortStableFunc(rows.Anomalies, func(a, b store.AnomalyRow) int { return cmp.Compare(a.ID, b.ID) })
+		slices.SortStableFunc(rows.Incidents, func(a, b store.IncidentRow) int { return cmp.Compare(a.ID, b.ID) })
 		statements := &pgx.Batch{}
-		for _, in := range incidents {
+		if len(rows.Alerts) > 0 { // one writer of alerts at a time: the order of their numbers is that of the commits
+			statements.Queue(`SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`, s.lockName("alert"))
+		}
+		for _, in := range rows.Incidents {
 			queueIncident(statements, in)
 		}
-		for _, a := range anomalies {
+		for _, a := range rows.Anomalies {
 			queueAnomaly(statements, a)
 		}
+		for _, a := range rows.Alerts {
+			statements.Queue(`INSERT INTO alerts (id, at, body) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING`,
+				a.ID, a.At, a.Body)
+		}
 		return s.send(ctx, statements)
-	}, "record %d anomalies and %d incidents", len(e.Anomalies), len(e.Incidents))
+	}, "record %d anomalies, %d incidents and %d alerts", len(e.Anomalies), len(e.Incidents), len(e.Alerts))
 }
 
 func queueAnomaly(statements *pgx.Batch, a store.AnomalyRow) {

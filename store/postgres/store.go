@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"strconv"
+	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -15,6 +16,8 @@ type Store struct {
 	cfg  Config
 	log  *slog.Logger
 	pool *pgxpool.Pool
+
+	dropped atomic.Uint64 // dead deliveries
 }
 
 // Open connects and brings the schema up to date, making it when it is missing. A server that cannot be reached is

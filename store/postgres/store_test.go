@@ -101,22 +101,23 @@ func TestConfigRefusesWhatCannotWork(t *testing.T) {
 	usual.URL = "postgres://localhost:5432/sentinel"
 	require.NoError(t, usual.Validate())
 	for name, change := range map[string]func(*postgres.Config){
-		"url":                func(c *postgres.Config) { c.URL = "" },
-		"url scheme":         func(c *postgres.Config) { c.URL = "mysql://localhost" },
-		"url port":           func(c *postgres.Config) { c.URL = "postgres://u:hidden@localhost:port/db" },
-		"url setting":        func(c *postgres.Config) { c.URL = "postgres://u:hidden@localhost/db?pool_max_conns=many" },
-		"url tls":            func(c *postgres.Config) { c.URL = "postgres://u:hidden@localhost/db?sslmode=maybe" },
-		"schema":             func(c *postgres.Config) { c.Schema = "" },
-		"schema with quotes": func(c *postgres.Config) { c.Schema = `a", public` },
-		"schema upper case":  func(c *postgres.Config) { c.Schema = "Sentinel" },
-		"schema reserved":    func(c *postgres.Config) { c.Schema = "pg_sentinel" },
-		"schema too long":    func(c *postgres.Config) { c.Schema = strings.Repeat("a", 64) },
-		"max_connections":    func(c *postgres.Config) { c.MaxConnections = 1 },
-		"connect_timeout":    func(c *postgres.Config) { c.ConnectTimeout = 0 },
-		"timeout":            func(c *postgres.Config) { c.Timeout = 0 },
-		"retention":          func(c *postgres.Config) { c.Retention = 0 },
-		"max_deferred":       func(c *postgres.Config) { c.MaxDeferred = 0 },
-		"max_snapshot_bytes": func(c *postgres.Config) { c.MaxSnapshotBytes = 1 << 30 },
+		"url":                 func(c *postgres.Config) { c.URL = "" },
+		"url scheme":          func(c *postgres.Config) { c.URL = "mysql://localhost" },
+		"url port":            func(c *postgres.Config) { c.URL = "postgres://u:hidden@localhost:port/db" },
+		"url setting":         func(c *postgres.Config) { c.URL = "postgres://u:hidden@localhost/db?pool_max_conns=many" },
+		"url tls":             func(c *postgres.Config) { c.URL = "postgres://u:hidden@localhost/db?sslmode=maybe" },
+		"schema":              func(c *postgres.Config) { c.Schema = "" },
+		"schema with quotes":  func(c *postgres.Config) { c.Schema = `a", public` },
+		"schema upper case":   func(c *postgres.Config) { c.Schema = "Sentinel" },
+		"schema reserved":     func(c *postgres.Config) { c.Schema = "pg_sentinel" },
+		"schema too long":     func(c *postgres.Config) { c.Schema = strings.Repeat("a", 64) },
+		"max_connections":     func(c *postgres.Config) { c.MaxConnections = 1 },
+		"connect_timeout":     func(c *postgres.Config) { c.ConnectTimeout = 0 },
+		"timeout":             func(c *postgres.Config) { c.Timeout = 0 },
+		"retention":           func(c *postgres.Config) { c.Retention = 0 },
+		"max_deferred":        func(c *postgres.Config) { c.MaxDeferred = 0 },
+		"max_dead_deliveries": func(c *postgres.Config) { c.MaxDead = 0 },
+		"max_snapshot_bytes":  func(c *postgres.Config) { c.MaxSnapshotBytes = 1 << 30 },
 	} {
 		cfg := usual
 		change(&cfg)
@@ -267,4 +268,10 @@ func TestConnectionsAreBounded(t *testing.T) {
 	require.LessOrEqual(t, connections, 3)
 	written()
 	require.Equal(t, 30, countMarkers(t, s))
+}
+
+func TestDeadDeliveriesAreBounded(t *testing.T) {
+	cfg := config(t)
+	cfg.MaxDead = 3
+	storetest.DeadAreBounded(t, open(t, cfg))
 }

@@ -20,6 +20,8 @@ type Config struct {
 	MaxBytes int64 `yaml:"max_bytes"`
 	// MaxDeferred is how many traces the backlog holds before Defer answers with CodeFull.
 	MaxDeferred int `yaml:"max_deferred"`
+	// MaxDead is how many dead deliveries are kept; beyond, the oldest are forgotten.
+	MaxDead int `yaml:"max_dead_deliveries"`
 	// MaxSnapshotBytes is the largest snapshot that is taken.
 	MaxSnapshotBytes int `yaml:"max_snapshot_bytes"`
 }
@@ -33,6 +35,7 @@ func DefaultConfig() Config {
 		Retention:        30 * 24 * time.Hour,
 		MaxBytes:         4 << 30,
 		MaxDeferred:      10_000,
+		MaxDead:          10_000,
 		MaxSnapshotBytes: 256 << 20,
 	}
 }
@@ -52,6 +55,8 @@ func (c Config) Validate() error {
 		return engine.Errorf(engine.CodeInvalid, "sqlite: max_bytes %d: want 0 or more", c.MaxBytes)
 	case c.MaxDeferred < 1:
 		return engine.Errorf(engine.CodeInvalid, "sqlite: max_deferred %d: want 1 or more", c.MaxDeferred)
+	case c.MaxDead < 1:
+		return engine.Errorf(engine.CodeInvalid, "sqlite: max_dead_deliveries %d: want 1 or more", c.MaxDead)
 	case c.MaxSnapshotBytes < 1 || c.MaxSnapshotBytes > maxBlob:
 		return engine.Errorf(engine.CodeInvalid, "sqlite: max_snapshot_bytes %d: want 1 to %d", c.MaxSnapshotBytes, maxBlob)
 	}

@@ -40,6 +40,7 @@ func crashEntry(i int) engine.Entry {
 	return engine.Entry{
 		Incidents: []engine.Incident{{ID: id, Severity: engine.SeverityHigh, Status: engine.StatusOpen, Onset: at, LastSeen: at, Services: []string{"checkout"}}},
 		Anomalies: []engine.Anomaly{{ID: id, IncidentID: id, At: at, Severity: engine.SeverityHigh, Service: "checkout"}},
+		Alerts:    []engine.Alert{{ID: id, At: at, Change: engine.ChangeRaised, Incident: engine.Incident{ID: id}}},
 	}
 }
 
@@ -79,10 +80,14 @@ func requireIntact(t *testing.T, path string, acknowledged int) {
 		_, err = s.Anomaly(t.Context(), id)
 		require.NoError(t, err)
 	}
+	alerts, err := s.Unrouted(t.Context(), acknowledged+2)
+	require.NoError(t, err)
 	// Of the write that was interrupted there is all or nothing.
 	_, errIncident := s.Incident(t.Context(), strconv.Itoa(acknowledged+1))
 	_, errAnomaly := s.Anomaly(t.Context(), strconv.Itoa(acknowledged+1))
 	require.Equal(t, engine.ErrorCode(errIncident), engine.ErrorCode(errAnomaly))
+	require.Equal(t, errIncident == nil, len(alerts) == acknowledged+2)
+	require.Equal(t, strconv.Itoa(acknowledged), alerts[acknowledged].ID)
 	require.NoError(t, s.Close())
 
 	db, err := sql.Open("sqlite", path)

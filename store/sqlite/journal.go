@@ -9,20 +9,35 @@ import (
 	"github.com/llm-sentinel/llm-sentinel/store"
 )
 
-// Record saves the anomalies and incidents of e in one transaction, replacing those whose id is known. An id that is empty,
-// a severity or status that does not exist, and what JSON cannot hold are CodeInvalid, and then nothing is saved.
+// Record saves the anomalies, incidents and alerts of e in one transaction. An anomaly or incident whose id is known is
+// replaced, an alert is left out. An id that is empty, a severity or status that does not exist, and what JSON cannot hold
+// are CodeInvalid, and then nothing is saved.
 func (s *Store) Record(ctx context.Context, e engine.Entry) error {
-	anomalies, incidents, err := store.RowsOf(e)
+	rows, err := store.RowsOf(e)
 	if err == nil {
 		err = s.transact(ctx, func(tx *sql.Tx) error {
-			if err := saveIncidents(ctx, tx, incidents); err != nil {
+			if err := saveIncidents(ctx, tx, rows.Incidents); err != nil {
 				return err
 			}
-			return saveAnomalies(ctx, tx, anomalies)
+			if err := saveAnomalies(ctx, tx, rows.Anomalies); err != nil {
+				return err
+			}
+			return saveAlerts(ctx, tx, rows.Alerts)
 		})
 	}
 	if err != nil {
-		return storeError(err, "record %d anomalies and %d incidents", len(e.Anomalies), len(e.Incidents))
+		return storeError(err, "record %d anomalies, %d incidents and %d alerts", len(e.Anomalies), len(e.Incidents), len(e.Alerts))
+	}
+	return nil
+}
+
+func saveAlerts(ctx context.Context, tx *sql.Tx, alerts []store.AlertRow) error {
+	for _, a := range alerts {
+		if _, err := tx.ExecContext(ctx, `
+			INSERT INTO alerts (id, at, body) VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING`,
+			a.ID, a.At, a.Body); err != nil {
+			return storeError(err, "alert %s", a.ID)
+		}
 	}
 	return nil
 }

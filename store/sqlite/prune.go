@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"math"
 	"time"
 
@@ -11,8 +12,8 @@ import (
 	"github.com/llm-sentinel/llm-sentinel/store"
 )
 
-// Prune deletes, in one transaction, incidents resolved before the given time, and anomalies, feedback and markers from
-// before it; incidents that are not resolved stay. While the file is above MaxBytes it then goes on, oldest first. It
+// Prune deletes, in one transaction, incidents resolved before the given time, and anomalies, feedback, markers, memos of
+// receivers and alerts from before it; incidents that are not resolved and alerts that somebody is still to get stay. While the file is above MaxBytes it then goes on, oldest first. It
 // gives the space back to the file system and returns how many records it deleted.
 func (s *Store) Prune(ctx context.Context, before time.Time) (int, error) {
 	cut := store.Nanos(before)
@@ -39,6 +40,9 @@ func (s *Store) pruneBefore(ctx context.Context, cut int64) (int, error) {
 			`DELETE FROM anomalies WHERE at < ?`,
 			`DELETE FROM feedback WHERE at < ?`,
 			`DELETE FROM markers WHERE at < ?`,
+			`DELETE FROM alerts WHERE at < ? AND ` + store.ClosedAlerts,
+			`DELETE FROM receiver_memos WHERE at < ? OR at < (
+				SELECT at FROM receiver_memos ORDER BY at DESC LIMIT 1 OFFSET ` + fmt.Sprint(store.MaxReceiverMemos-1) + `)`,
 		} {
 			result, err := tx.ExecContext(ctx, statement, cut)
 			if err != nil {
@@ -73,7 +77,7 @@ func (s *Store) pruneToSize(ctx context.Context) (int, error) {
 		if err != nil {
 			return total, err
 		}
-		if n == 0 { // what remains may not be deleted: incidents that are not resolved, snapshots, keys, the backlog
+		if n == 0 { // what remains may not be deleted: incidents that are not resolved, open deliveries, snapshots, keys, the backlog
 			s.log.WarnContext(ctx, "file stays above its bound", "bytes", size, "max_bytes", s.cfg.MaxBytes)
 			return total, nil
 		}
@@ -93,7 +97,9 @@ func (s *Store) nextCut(ctx context.Context) (int64, error) {
 			SELECT at FROM anomalies
 			UNION ALL SELECT resolved_at FROM incidents WHERE status = '`+string(engine.StatusResolved)+`'
 			UNION ALL SELECT at FROM feedback
-			UNION ALL SELECT at FROM markers)
+			UNION ALL SELECT at FROM markers
+			UNION ALL SELECT at FROM alerts WHERE `+store.ClosedAlerts+`
+			UNION ALL SELECT at FROM receiver_memos)
 		SELECT at FROM prunable ORDER BY at LIMIT 1 OFFSET (SELECT count(*) / 10 FROM prunable)`).Scan(&cut)
 	if errors.Is(err, sql.ErrNoRows) {
 		return math.MinInt64, nil

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
@@ -28,6 +29,8 @@ type Store struct {
 	log   *slog.Logger
 	write *sql.DB // one connection: writers queue here and not inside of SQLite
 	read  *sql.DB
+
+	dropped atomic.Uint64 // dead deliveries
 }
 
 // Open opens the file, making it when it is missing, and brings its schema up to date. A file that a newer version of the

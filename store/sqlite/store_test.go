@@ -58,14 +58,15 @@ func TestConformance(t *testing.T) {
 func TestConfigRefusesWhatCannotWork(t *testing.T) {
 	require.NoError(t, sqlite.DefaultConfig().Validate())
 	for name, change := range map[string]func(*sqlite.Config){
-		"path":               func(c *sqlite.Config) { c.Path = "" },
-		"memory":             func(c *sqlite.Config) { c.Path = ":memory:" },
-		"busy_timeout":       func(c *sqlite.Config) { c.BusyTimeout = -1 },
-		"read_connections":   func(c *sqlite.Config) { c.ReadConnections = 0 },
-		"retention":          func(c *sqlite.Config) { c.Retention = 0 },
-		"max_bytes":          func(c *sqlite.Config) { c.MaxBytes = -1 },
-		"max_deferred":       func(c *sqlite.Config) { c.MaxDeferred = 0 },
-		"max_snapshot_bytes": func(c *sqlite.Config) { c.MaxSnapshotBytes = 1 << 40 },
+		"path":                func(c *sqlite.Config) { c.Path = "" },
+		"memory":              func(c *sqlite.Config) { c.Path = ":memory:" },
+		"busy_timeout":        func(c *sqlite.Config) { c.BusyTimeout = -1 },
+		"read_connections":    func(c *sqlite.Config) { c.ReadConnections = 0 },
+		"retention":           func(c *sqlite.Config) { c.Retention = 0 },
+		"max_bytes":           func(c *sqlite.Config) { c.MaxBytes = -1 },
+		"max_deferred":        func(c *sqlite.Config) { c.MaxDeferred = 0 },
+		"max_dead_deliveries": func(c *sqlite.Config) { c.MaxDead = 0 },
+		"max_snapshot_bytes":  func(c *sqlite.Config) { c.MaxSnapshotBytes = 1 << 40 },
 	} {
 		cfg := config("x.db")
 		change(&cfg)
@@ -182,4 +183,10 @@ func TestPruneKeepsTheFileBelowItsBound(t *testing.T) {
 	require.NoError(t, s.SaveSnapshot(t.Context(), "large", start, make([]byte, 2<<20)))
 	_, err = s.Prune(t.Context(), start)
 	require.NoError(t, err)
+}
+
+func TestDeadDeliveriesAreBounded(t *testing.T) {
+	cfg := config(filepath.Join(t.TempDir(), "records.db"))
+	cfg.MaxDead = 3
+	storetest.DeadAreBounded(t, open(t, cfg))
 }

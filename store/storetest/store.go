@@ -13,6 +13,13 @@ type Store interface {
 	engine.MarkerLog
 	engine.SnapshotStore
 	engine.Backlog
+	engine.Outbox
+	engine.DeadLetters
+
+	// DroppedDeliveries is how many dead deliveries were forgotten because there were too many.
+	DroppedDeliveries() uint64
+	ReceiverMemo(ctx context.Context, receiver, key string) (string, error)
+	SaveReceiverMemo(ctx context.Context, receiver, key, value string) error
 
 	Anomaly(ctx context.Context, id string) (engine.Anomaly, error)
 	Anomalies(ctx context.Context, q engine.AnomalyQuery) (engine.Page[engine.Anomaly], error)
@@ -28,7 +35,8 @@ type Store interface {
 	RevokeKey(ctx context.Context, id string, at time.Time) error
 	TouchKey(ctx context.Context, id string, at time.Time) error
 
-	// Prune deletes resolved incidents, anomalies, feedback and markers from before a time and says how many.
+	// Prune deletes resolved incidents, anomalies, feedback, markers, memos of receivers and alerts that nobody is still to get from
+	// before a time and says how many.
 	Prune(ctx context.Context, before time.Time) (int, error)
 	Close() error
 }

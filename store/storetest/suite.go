@@ -37,12 +37,25 @@ func Run(t *testing.T, open func(t *testing.T) Store, reopen func(t *testing.T, 
 		{"backlog restores the trace", backlogRestoresTrace},
 		{"keys", keys},
 		{"prune", prune},
+		{"alerts are committed with their incident", alertsAreCommittedWithTheirIncident},
+		{"alerts keep their order", alertsKeepTheirOrder},
+		{"alerts are seen in order", alertsAreSeenInOrder},
+		{"routes", routes},
+		{"due deliveries", dueDeliveries},
+		{"due in the order of alerts", dueInTheOrderOfAlerts},
+		{"delivered is delivered", deliveredIsDelivered},
+		{"dead letters", deadLetters},
+		{"concurrent dispatch", concurrentDispatch},
+		{"prune the outbox", pruneOutbox},
+		{"memos of receivers", receiverMemos},
+		{"hostile strings in the outbox", hostileOutbox},
 		{"concurrent use", concurrentUse},
 		{"cancelled calls change nothing", cancelledCalls},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })
 	}
 	t.Run("reopen", func(t *testing.T) { survivesReopen(t, open(t), reopen) })
+	t.Run("reopen the outbox", func(t *testing.T) { outboxSurvivesReopen(t, open(t), reopen) })
 }
 
 // noon is the time around which the records of the suite lie, with nanoseconds that a store must not lose.

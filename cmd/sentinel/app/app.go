@@ -22,6 +22,7 @@ import (
 	"github.com/llm-sentinel/llm-sentinel/embed/builtin"
 	"github.com/llm-sentinel/llm-sentinel/engine"
 	"github.com/llm-sentinel/llm-sentinel/engine/screen"
+	"github.com/llm-sentinel/llm-sentinel/engine/security"
 	"github.com/llm-sentinel/llm-sentinel/engine/semantic"
 	"github.com/llm-sentinel/llm-sentinel/engine/trajectory"
 	"github.com/llm-sentinel/llm-sentinel/explain"
@@ -30,6 +31,7 @@ import (
 	"github.com/llm-sentinel/llm-sentinel/ingest/genai"
 	"github.com/llm-sentinel/llm-sentinel/ingest/otlp"
 	"github.com/llm-sentinel/llm-sentinel/ingest/redact"
+	"github.com/llm-sentinel/llm-sentinel/notify"
 	"github.com/llm-sentinel/llm-sentinel/retrieval/attack"
 	"github.com/llm-sentinel/llm-sentinel/retrieval/embedded"
 )
@@ -46,6 +48,8 @@ type App struct {
 	store    Store
 	pipeline *engine.Pipeline
 	receiver *otlp.Receiver
+	sources  []source           // beside the receiver
+	alerts   *notify.Dispatcher // nil when nobody is to be told of anything
 	server   *api.Server
 	stream   *api.Hub
 	remote   *remote // the embedder behind a server; nil for none
@@ -58,7 +62,7 @@ type App struct {
 type Options struct {
 	Version string
 	Logger  *slog.Logger
-	Notify  engine.Notifier // told of every change of an incident; may be nil
+	Observe func(engine.Alert) // told of every change of an incident once it is stored; may be nil
 }
 
 // New opens what is kept on disk and wires all parts; nothing listens or runs before Run. Close must be called when Run is not.
@@ -76,7 +80,15 @@ func New(ctx context.Context, cfg Config, opt Options) (_ *App, err error) {
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("data_dir: %w", err)
 	}
-	if a.pipeline, err = a.newPipeline(ctx, opt.Notify); err != nil {
+	if a.pipeline, err = a.newPipeline(ctx, func(alert engine.Alert) {
+		if alert.Anomaly != nil {
+			return // of no interest to who watches incidents
+		}
+		a.stream.Notify(alert)
+		if opt.Observe != nil {
+			opt.Observe(alert)
+		}
+	}); err != nil {
 		return nil, err
 	}
 	auth, err := api.NewAuthenticator(a.store, cfg.API.KeysRequired(cfg.OTLP.GRPC) || cfg.API.KeysRequired(cfg.OTLP.HTTP), a.log)
@@ -89,20 +101,30 @@ func New(ctx context.Context, cfg Config, opt Options) (_ *App, err error) {
 	if a.receiver, err = otlp.New(cfg.OTLP, a.mapper, authorize, a.log, a.registry); err != nil {
 		return nil, err
 	}
+	if err := a.openSources(); err != nil {
+		return nil, err
+	}
+	if a.alerts, err = a.newDispatcher(); err != nil {
+		return nil, err
+	}
 	hooks, err := hook.New(cfg.Hooks)
 	if err != nil {
 		return nil, err
 	}
+	var dead engine.DeadLetters
+	if a.alerts != nil {
+		dead = a.store
+	}
 	a.server, err = api.New(cfg.API, api.Deps{
 		Scorer: a.pipeline, Sink: a.pipeline, Decoder: decoder{a.mapper, int(cfg.API.MaxBodyBytes)}, Listing: a.store, Lifecycle: a.pipeline,
 		Feedbacks: feedbacks{a.store}, Services: a.pipeline, Health: a, Keys: a.store, OTLP: a.receiver.Handler(a.pipeline),
-		Markers: a.store, Hooks: hooks, Stream: a.stream,
+		Markers: a.store, Hooks: hooks, Stream: a.stream, DeadLetters: dead,
 		Gatherer: a.registry, Registerer: a.registry,
 	}, a.log)
 	return a, err
 }
 
-func (a *App) newPipeline(ctx context.Context, notify engine.Notifier) (*engine.Pipeline, error) {
+func (a *App) newPipeline(ctx context.Context, observe func(engine.Alert)) (*engine.Pipeline, error) {
 	cfg := a.cfg
 	var err error
 	if a.mapper, err = genai.New(cfg.Limits); err != nil {
@@ -131,6 +153,7 @@ func (a *App) newPipeline(ctx context.Context, notify engine.Notifier) (*engine.
 			}
 			return sum
 		}))
+	a.registry.MustRegister(counter("sentinel_store_deliveries_dropped_total", "Dead deliveries that were forgotten because there were too many.", a.store.DroppedDeliveries))
 	lenses, err := a.lenses(ctx, memory)
 	if err != nil {
 		return nil, err
@@ -151,6 +174,10 @@ func (a *App) newPipeline(ctx context.Context, notify engine.Notifier) (*engine.
 	if err != nil {
 		return nil, err
 	}
+	events, err := security.New(cfg.Security, a.registry)
+	if err != nil {
+		return nil, err
+	}
 	chat, err := newChat(cfg.Explain.LLM)
 	if err != nil {
 		return nil, err
@@ -167,11 +194,21 @@ func (a *App) newPipeline(ctx context.Context, notify engine.Notifier) (*engine.
 		Lenses:    lenses,
 		Redactor:  redactor,
 		Explainer: explainer,
-		Notify:    notify,
+		Observe:   observe,
+		Wake:      a.wake(),
+		Events:    events,
 		Journal:   a.store, Markers: a.store, Snapshots: a.store, Backlog: a.store,
 		Registry: a.registry,
 		Logger:   a.log,
 	})
+}
+
+// wake is what the pipeline calls when alerts are stored; nil keeps none, since nobody is to be told of them.
+func (a *App) wake() func() {
+	if len(a.cfg.Notify.Receivers) == 0 {
+		return nil
+	}
+	return func() { a.alerts.Wake() }
 }
 
 // lenses pairs each embedder with the memory, the preferred one first. Collections keep the models apart.
@@ -234,6 +271,15 @@ func (a *App) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, a.Close()) }()
 	pipelineCtx, stopPipeline := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopPipeline()
+	// Alerts go out as long as the pipeline has some to tell.
+	alertsCtx, stopAlerts := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopAlerts()
+	alertsDone := make(chan error, 1)
+	go func() { alertsDone <- a.runAlerts(alertsCtx) }()
+	defer func() {
+		stopAlerts()
+		err = errors.Join(err, <-alertsDone)
+	}()
 	pipelineDone := make(chan error, 1)
 	go func() { pipelineDone <- a.pipeline.Run(pipelineCtx) }()
 
@@ -243,6 +289,9 @@ func (a *App) Run(ctx context.Context) (err error) {
 	}
 	doors, doorsCtx := errgroup.WithContext(ctx)
 	doors.Go(func() error { return a.receiver.Run(doorsCtx, a.pipeline) })
+	for _, s := range a.sources {
+		doors.Go(func() error { return s.Run(doorsCtx, a.pipeline) })
+	}
 	doors.Go(func() error { return a.server.Run(doorsCtx) })
 	doors.Go(func() error { a.keepHouse(doorsCtx); return nil })
 	doors.Go(func() error {
@@ -259,6 +308,13 @@ func (a *App) Run(ctx context.Context) (err error) {
 	a.ready.Store(false)
 	stopPipeline()
 	return errors.Join(err, <-pipelineDone)
+}
+
+func (a *App) runAlerts(ctx context.Context) error {
+	if a.alerts == nil {
+		return nil
+	}
+	return a.alerts.Run(ctx)
 }
 
 // keepHouse deletes what is older than the retention.
@@ -332,6 +388,12 @@ func (a *App) Health() api.Health {
 	h := api.Health{Status: api.HealthOK, Uptime: time.Since(a.started), Version: a.version}
 	condition := a.pipeline.Health()
 	h.Shed, h.Degraded = condition.Dropped, condition.Degraded
+	for _, s := range a.sources {
+		h.Degraded = append(h.Degraded, s.Degraded()...)
+	}
+	if a.alerts != nil {
+		h.Degraded = append(h.Degraded, a.alerts.Degraded()...)
+	}
 	h.LearningSeries = a.pipeline.Learning()
 	switch {
 	case !a.ready.Load():

@@ -22,12 +22,16 @@ import (
 	"github.com/llm-sentinel/llm-sentinel/embed/ollama"
 	"github.com/llm-sentinel/llm-sentinel/engine"
 	"github.com/llm-sentinel/llm-sentinel/engine/screen"
+	"github.com/llm-sentinel/llm-sentinel/engine/security"
 	"github.com/llm-sentinel/llm-sentinel/engine/semantic"
 	"github.com/llm-sentinel/llm-sentinel/engine/trajectory"
 	"github.com/llm-sentinel/llm-sentinel/explain"
 	"github.com/llm-sentinel/llm-sentinel/ingest/genai"
+	"github.com/llm-sentinel/llm-sentinel/ingest/kafka"
 	"github.com/llm-sentinel/llm-sentinel/ingest/otlp"
+	"github.com/llm-sentinel/llm-sentinel/ingest/rabbitmq"
 	"github.com/llm-sentinel/llm-sentinel/ingest/redact"
+	"github.com/llm-sentinel/llm-sentinel/notify"
 	"github.com/llm-sentinel/llm-sentinel/retrieval/embedded"
 	"github.com/llm-sentinel/llm-sentinel/store/postgres"
 	"github.com/llm-sentinel/llm-sentinel/store/sqlite"
@@ -45,16 +49,20 @@ type Config struct {
 	API        api.Config        `yaml:"api"`
 	Hooks      hook.Config       `yaml:"hooks"`
 	OTLP       otlp.Config       `yaml:"otlp"`
+	Kafka      kafka.Config      `yaml:"kafka"`
+	RabbitMQ   rabbitmq.Config   `yaml:"rabbitmq"`
 	Limits     genai.Limits      `yaml:"limits"`
 	Redact     redact.Config     `yaml:"redact"`
 	Engine     engine.Config     `yaml:"engine"`
 	Screen     screen.Config     `yaml:"screen"`
+	Security   security.Config   `yaml:"security"`
 	Trajectory trajectory.Config `yaml:"trajectory"`
 	Semantic   semantic.Config   `yaml:"semantic"`
 	Embed      EmbedConfig       `yaml:"embed"`
 	Memory     embedded.Config   `yaml:"memory"`
 	Store      StoreConfig       `yaml:"store"`
 	Explain    explain.Config    `yaml:"explain"`
+	Notify     notify.Config     `yaml:"notify"`
 }
 
 // LogConfig says what is logged and how. Logs never hold text of prompts or responses.
@@ -84,16 +92,20 @@ func defaults() Config {
 		API:        api.DefaultConfig(),
 		Hooks:      hook.DefaultConfig(),
 		OTLP:       otlp.DefaultConfig(),
+		Kafka:      kafka.DefaultConfig(),
+		RabbitMQ:   rabbitmq.DefaultConfig(),
 		Limits:     genai.DefaultLimits(),
 		Redact:     redact.DefaultConfig(),
 		Engine:     engine.DefaultConfig(),
 		Screen:     screen.DefaultConfig(),
+		Security:   security.DefaultConfig(),
 		Trajectory: trajectory.DefaultConfig(),
 		Semantic:   semantic.DefaultConfig(),
 		Embed:      EmbedConfig{Provider: EmbedBuiltin, Cache: cache.DefaultConfig(), Ollama: ollama.DefaultConfig()},
 		Memory:     embedded.DefaultConfig(),
 		Store:      StoreConfig{Driver: StoreSQLite, SQLite: sqlite.DefaultConfig(), Postgres: postgres.DefaultConfig()},
 		Explain:    explain.DefaultConfig(),
+		Notify:     notify.DefaultConfig(),
 	}
 	c.Store.SQLite.Path, c.Memory.Path = "sentinel.db", "memory.db"
 	return c
@@ -159,10 +171,10 @@ func (c Config) Validate() error {
 		name     string
 		validate func() error
 	}{
-		{"api", c.API.Validate}, {"hooks", c.Hooks.Validate}, {"otlp", c.OTLP.Validate}, {"limits", c.Limits.Validate}, {"redact", c.Redact.Validate},
-		{"engine", c.Engine.Validate}, {"screen", c.Screen.Validate}, {"trajectory", c.Trajectory.Validate},
+		{"api", c.API.Validate}, {"hooks", c.Hooks.Validate}, {"otlp", c.OTLP.Validate}, {"kafka", c.Kafka.Validate}, {"rabbitmq", c.validateRabbitMQ}, {"limits", c.Limits.Validate}, {"redact", c.Redact.Validate},
+		{"engine", c.Engine.Validate}, {"screen", c.Screen.Validate}, {"security", c.Security.Validate}, {"trajectory", c.Trajectory.Validate},
 		{"semantic", c.Semantic.Validate}, {"embed.cache", c.Embed.Cache.Validate}, {"memory", c.Memory.Validate},
-		{"store", c.Store.Validate}, {"explain", c.Explain.Validate},
+		{"store", c.Store.Validate}, {"explain", c.Explain.Validate}, {"notify", c.validateNotify},
 	}
 	for _, s := range sections {
 		if err := s.validate(); err != nil {
@@ -182,6 +194,23 @@ func (c Config) Validate() error {
 		return fmt.Errorf("embed.provider is %q, want %s or %s", c.Embed.Provider, EmbedBuiltin, EmbedOllama)
 	}
 	return nil
+}
+
+// validateRabbitMQ checks a broker that is named.
+func (c *Config) validateRabbitMQ() error {
+	if c.RabbitMQ.URL == "" {
+		return nil
+	}
+	return c.RabbitMQ.Validate()
+}
+
+// validateNotify checks the routes, and the settings of each receiver as its type wants them.
+func (c *Config) validateNotify() error {
+	if err := c.Notify.Validate(); err != nil {
+		return err
+	}
+	_, err := openers(&c.Notify)
+	return err
 }
 
 // YAML renders the configuration, secrets left out.
@@ -209,6 +238,8 @@ func (e *environment) Visit(n ast.Node) ast.Visitor {
 		if v, ok := n.Value.(*ast.StringNode); ok {
 			n.Value = e.expand(v)
 		}
+	case *ast.TagNode: // no setting needs one, and the decoder does not stand all of them
+		e.errs = append(e.errs, fmt.Errorf("line %d: the tag %s is not known here", n.Start.Position.Line, n.Start.Value))
 	case *ast.SequenceNode:
 		for i, v := range n.Values {
 			if v, ok := v.(*ast.StringNode); ok {

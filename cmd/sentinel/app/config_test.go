@@ -71,3 +71,22 @@ func TestPathsAreRelativeToTheDataDirectory(t *testing.T) {
 		require.Equal(t, want, cfg.Path(path))
 	}
 }
+
+// The decoder does not stand a tag in every place.
+func TestTagsAreRefusedByLine(t *testing.T) {
+	for _, text := range []string{
+		"\napi: {allowed_hosts: !x y}", "\napi: {allowed_hosts: [!x y]}", "\nlog: {level: !!str INFO}", "\nengine: !!map {sample_rate: 1}", "\ndata_dir: !x\n",
+	} {
+		_, err := app.Parse([]byte(text), "some.yaml")
+		require.ErrorContains(t, err, "some.yaml: line 2: the tag !", text)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(app.DefaultYAML)
+	f.Add([]byte("api: {allowed_hosts: !x y}"))
+	f.Add([]byte("a: &a [*a]\n<<: *a\ndata_dir: ${env:HOME:-[}"))
+	f.Fuzz(func(_ *testing.T, text []byte) {
+		_, _ = app.Parse(text, "some.yaml") // an error, never a panic
+	})
+}

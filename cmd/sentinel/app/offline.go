@@ -62,7 +62,7 @@ func newOffline(ctx context.Context, cfg Config, shared *remote, saved []byte, l
 		return nil, err
 	}
 	if saved != nil {
-		if err := unpack(saved, dir); err != nil {
+		if err := unpack(saved, dir, offlineStore, offlineMemory); err != nil {
 			return nil, err
 		}
 	}

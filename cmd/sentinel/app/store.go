@@ -50,6 +50,8 @@ type Store interface {
 	engine.MarkerLog
 	engine.SnapshotStore
 	engine.Backlog
+	engine.Outbox
+	engine.DeadLetters
 	api.Listing
 	api.Keys
 
@@ -59,6 +61,12 @@ type Store interface {
 	CreateKey(ctx context.Context, k engine.APIKey) error
 	Keys(ctx context.Context) ([]engine.APIKey, error)
 	RevokeKey(ctx context.Context, id string, at time.Time) error
+
+	// ReceiverMemo and SaveReceiverMemo keep small facts of receivers of alerts. CodeNotFound when there is none.
+	ReceiverMemo(ctx context.Context, receiver, key string) (string, error)
+	SaveReceiverMemo(ctx context.Context, receiver, key, value string) error
+	// DroppedDeliveries counts dead deliveries that were forgotten because there were too many.
+	DroppedDeliveries() uint64
 
 	// Prune deletes what is older and says how many records that were.
 	Prune(ctx context.Context, before time.Time) (int, error)

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"path/filepath"
 	"time"
@@ -76,10 +77,10 @@ func Suites(ctx context.Context, cfg Config, opt SuiteOptions) (_ []evals.Suite,
 	short.cfg = shortHistory(cfg)
 	return []evals.Suite{
 		timeseries.New(timeseries.Screening),
-		prompts.New(prompts.Parts{Fresh: fresh[prompts.Pipeline](parts), Restore: restored[prompts.Pipeline](parts)}),
-		groundedness.New(groundedness.Parts{Fresh: fresh[groundedness.Pipeline](parts), Restore: restored[groundedness.Pipeline](parts)}),
-		agentruns.New(agentruns.Parts{Fresh: fresh[agentruns.Pipeline](parts), Restore: restored[agentruns.Pipeline](parts)}),
-		traces.New(traces.Parts{Open: fresh[traces.Pipeline](short)}),
+		prompts.New(pipelines[prompts.Pipeline](parts)),
+		groundedness.New(pipelines[groundedness.Pipeline](parts)),
+		agentruns.New(pipelines[agentruns.Pipeline](parts)),
+		traces.New(traces.Parts{Open: pipelines[traces.Pipeline](short).Fresh}),
 		days,
 		notes,
 		retrieval.New(retrieval.Parts{Embedder: static, Backends: []retrieval.Backend{{Name: "embedded", Open: parts.embedded}}}),
@@ -91,7 +92,7 @@ func Suites(ctx context.Context, cfg Config, opt SuiteOptions) (_ []evals.Suite,
 func CustomSuite(path string, cfg Config, opt SuiteOptions) (evals.Suite, error) {
 	parts := suiteParts{cfg: cfg, opt: opt}
 	s, err := custom.Load(path, custom.Parts{
-		Fresh: fresh[custom.Pipeline](parts), Restore: restored[custom.Pipeline](parts),
+		Parts:  pipelines[custom.Pipeline](parts),
 		Series: func() (custom.Detector, error) { return timeseries.Screening() },
 	})
 	if err != nil {
@@ -107,23 +108,17 @@ type suiteParts struct {
 	shared *remote
 }
 
-// fresh makes pipelines that know only what ships in the binary.
-func fresh[P any](s suiteParts) func(context.Context) (P, error) {
-	return func(ctx context.Context) (P, error) { return offlineAs[P](ctx, s, nil) }
-}
-
-// restored makes pipelines that know what another has learnt.
-func restored[P any](s suiteParts) func(context.Context, []byte) (P, error) {
-	return func(ctx context.Context, saved []byte) (P, error) { return offlineAs[P](ctx, s, saved) }
-}
-
-func offlineAs[P any](ctx context.Context, s suiteParts, saved []byte) (P, error) {
-	o, err := newOffline(ctx, OfflineConfig(s.cfg), s.shared, saved, s.opt.Logger)
-	if err != nil {
-		var none P
-		return none, err
+// pipelines makes what serves, as a suite sees it.
+func pipelines[P io.Closer](s suiteParts) evals.Parts[P] {
+	restore := func(ctx context.Context, saved []byte) (P, error) {
+		o, err := newOffline(ctx, OfflineConfig(s.cfg), s.shared, saved, s.opt.Logger)
+		if err != nil {
+			var none P
+			return none, err
+		}
+		return any(o).(P), nil
 	}
-	return any(o).(P), nil
+	return evals.Parts[P]{Fresh: func(ctx context.Context) (P, error) { return restore(ctx, nil) }, Restore: restore}
 }
 
 // shortHistory fits the configuration to recordings of minutes: docs/evals/traces.md says why each setting is as it is.
