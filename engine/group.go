@@ -217,7 +217,9 @@ func (g *grouper) refresh(x *group) {
 	in.Traces = slices.Clone(x.order[max(0, len(x.order)-maxShownTraces):])
 	in.Users = len(g.actors(x, SubjectUser))
 	in.Title = title(in)
-	switch severity := g.severity.Of(in.Type, in.Score, in.Effect, in.Users); {
+	switch severity := g.severity.Of(in.Type, in.Score, in.Effect, Circumstances{
+		Users: in.Users, Lasted: in.LastSeen.Sub(in.Onset), Raised: in.Raised, At: in.LastSeen,
+	}); {
 	case in.Severity == "":
 		in.Severity = severity
 	case severity.Rank() > in.Severity.Rank():

@@ -63,7 +63,7 @@ func judge(id TraceID, findings []Finding, alpha float64, severity SeverityConfi
 	if v.Anomalous {
 		lead := v.lead()
 		v.Type = lead.Type
-		v.Severity = severity.Of(lead.Type, v.Score, lead.Effect, 0)
+		v.Severity = severity.Of(lead.Type, v.Score, lead.Effect, Circumstances{})
 	}
 	return v
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -18,6 +19,9 @@ type Model struct {
 	Suites  map[string]json.RawMessage `json:"suites"`  // null for a suite that learns nothing
 	Sum     string                     `json:"-"`       // SHA-256 of the file it was read from, hexadecimal
 }
+
+// Flattered is the note of a suite that scores the very data that its model was fitted on.
+const Flattered = "The model was fitted on this very data: it knows it, and the figures flatter it."
 
 // maxModel bounds a model file, in bytes of JSON.
 const maxModel = 1 << 30
@@ -45,8 +49,15 @@ func LoadModel(path string) (*Model, error) {
 	if err != nil {
 		return nil, fmt.Errorf("evals: %s is not a model that 'sentinel eval fit' wrote: %w", path, err)
 	}
+	text, err := io.ReadAll(io.LimitReader(z, maxModel)) // to the end, where the check sum is
 	var m Model
-	if err := json.NewDecoder(io.LimitReader(z, maxModel)).Decode(&m); err != nil {
+	if err == nil {
+		err = json.Unmarshal(text, &m)
+	}
+	if err == nil && m.Suites == nil {
+		err = errors.New(`it has no "suites"`)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("evals: %s is not a model that 'sentinel eval fit' wrote: %w", path, err)
 	}
 	sum := sha256.Sum256(data)

@@ -1,7 +1,5 @@
 package evals
 
-import "cmp"
-
 // Result is what a suite measured.
 type Result struct {
 	Suite       string            `json:"suite"`
@@ -84,22 +82,11 @@ func NewResult(suite string) Result {
 type Report struct {
 	Suites      map[string]map[string]Metric `json:"suites"`
 	Unavailable map[string]string            `json:"unavailable"` // by suite, or "suite.metric"
-	Skipped     []Skipped                    `json:"skipped"`     // malformed lines
+	Malformed   map[string]int               `json:"malformed"`   // lines that were left out, by suite; all of them
+	Skipped     []Skipped                    `json:"skipped"`     // which they were, the first of each suite
 	Seed        uint64                       `json:"seed"`
 	Frozen      string                       `json:"frozen,omitempty"` // check sum of the model that was given
 	Version     string                       `json:"version"`
 	Seconds     map[string]float64           `json:"seconds"` // a suite; differs from run to run
 	Results     []Result                     `json:"-"`       // with charts, for the page
-}
-
-// Skipped is a malformed line that was left out.
-type Skipped struct {
-	Suite  string `json:"suite"`
-	File   string `json:"file"`
-	Line   int    `json:"line"`
-	Reason string `json:"reason"`
-}
-
-func compareSkipped(a, b Skipped) int {
-	return cmp.Or(cmp.Compare(a.Suite, b.Suite), cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
 }

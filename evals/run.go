@@ -1,6 +1,7 @@
 package evals
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,7 +9,6 @@ import (
 	"log/slog"
 	"math"
 	"path/filepath"
-	"slices"
 	"time"
 )
 
@@ -27,9 +27,10 @@ type Options struct {
 // Run runs suites one after the other. A suite that is unavailable is reported as such; any other error ends the run.
 func Run(ctx context.Context, suites []Suite, opt Options) (Report, error) {
 	report := Report{
-		Suites: make(map[string]map[string]Metric), Unavailable: make(map[string]string), Skipped: []Skipped{},
+		Suites: make(map[string]map[string]Metric), Unavailable: make(map[string]string), Malformed: make(map[string]int), Skipped: []Skipped{},
 		Seed: opt.Seed, Version: opt.Version, Seconds: make(map[string]float64),
 	}
+	skips := skips{counts: report.Malformed}
 	if opt.Model != nil {
 		report.Frozen = opt.Model.Sum
 	}
@@ -43,7 +44,7 @@ func Run(ctx context.Context, suites []Suite, opt Options) (Report, error) {
 			}
 		}
 		begun := time.Now()
-		result, err := s.Run(ctx, opt.env(s.Name(), &report.Skipped), frozen)
+		result, err := s.Run(ctx, opt.env(s.Name(), &skips), frozen)
 		if errors.Is(err, ErrUnavailable) {
 			report.Unavailable[s.Name()] = err.Error()
 			continue
@@ -61,32 +62,40 @@ func Run(ctx context.Context, suites []Suite, opt Options) (Report, error) {
 		}
 		report.Results = append(report.Results, result)
 	}
-	report.Skipped = distinct(report.Skipped)
+	skips.summarise(opt.Log)
+	report.Skipped = append(report.Skipped, skips.listed...)
 	return report, ctx.Err()
 }
 
-// Fit freezes what suites learn from the data.
-func Fit(ctx context.Context, suites []Suite, opt Options) (Model, []Skipped, error) {
+// Fit freezes what suites learn from the data, and says of each how many malformed lines were left out. That none of them could be fitted
+// is an error.
+func Fit(ctx context.Context, suites []Suite, opt Options) (Model, map[string]int, error) {
 	m := Model{Version: opt.Version, Suites: make(map[string]json.RawMessage)}
-	var skipped []Skipped
+	skips := skips{counts: make(map[string]int)}
+	var missing error
 	for _, s := range suites {
-		frozen, err := s.Fit(ctx, opt.env(s.Name(), &skipped))
+		frozen, err := s.Fit(ctx, opt.env(s.Name(), &skips))
 		if errors.Is(err, ErrUnavailable) {
 			opt.Log.Warn("suite left out of the model", "suite", s.Name(), "reason", err)
+			missing = cmp.Or(missing, fmt.Errorf("fit %s: %w", s.Name(), err))
 			continue
 		}
 		if err != nil {
-			return m, skipped, fmt.Errorf("fit %s: %w", s.Name(), err)
+			return m, nil, fmt.Errorf("fit %s: %w", s.Name(), err)
 		}
 		if frozen == nil {
 			frozen = json.RawMessage("null")
 		}
 		m.Suites[s.Name()] = frozen
 	}
-	return m, distinct(skipped), ctx.Err()
+	skips.summarise(opt.Log)
+	if len(m.Suites) == 0 && missing != nil {
+		return m, nil, missing
+	}
+	return m, skips.counts, ctx.Err()
 }
 
-func (opt Options) env(suite string, skipped *[]Skipped) Env {
+func (opt Options) env(suite string, skips *skips) Env {
 	steps := opt.Steps
 	if steps != "" {
 		steps = filepath.Join(steps, suite)
@@ -98,17 +107,10 @@ func (opt Options) env(suite string, skipped *[]Skipped) Env {
 			if opt.Strict {
 				return fmt.Errorf("%s:%d: %w", file, line, reason)
 			}
-			opt.Log.Warn("malformed line skipped", "suite", suite, "file", file, "line", line, "reason", reason)
-			*skipped = append(*skipped, Skipped{Suite: suite, File: file, Line: line, Reason: reason.Error()})
+			skips.add(opt.Log, Skipped{Suite: suite, File: file, Line: line, Reason: reason.Error()})
 			return nil
 		},
 	}
-}
-
-// distinct puts skipped lines in order; a line that a suite reads twice counts once.
-func distinct(all []Skipped) []Skipped {
-	slices.SortFunc(all, compareSkipped)
-	return slices.CompactFunc(all, func(a, b Skipped) bool { return compareSkipped(a, b) == 0 })
 }
 
 // finite refuses figures that are no numbers: they hide a case that the suite did not think of, and JSON has no name for them.

@@ -23,8 +23,7 @@ func Resume[T any](s *Steps, key string, do func() (T, error)) (T, error) {
 	if s.dir == "" {
 		return do()
 	}
-	sum := sha256.Sum256([]byte(key))
-	path := filepath.Join(s.dir, hex.EncodeToString(sum[:12])+".json")
+	path := filepath.Join(s.dir, Digest(key)+".json")
 	var out T
 	data, err := os.ReadFile(path)
 	if err == nil {
@@ -41,6 +40,13 @@ func Resume[T any](s *Steps, key string, do func() (T, error)) (T, error) {
 		return out, fmt.Errorf("evals: step %s: %w", key, err)
 	}
 	return out, keep(path, data)
+}
+
+// Digest names what survives JSON by what is in it: for keys of steps, and to tell later whether data is the same.
+func Digest(of any) string {
+	h := sha256.New()
+	_ = json.NewEncoder(h).Encode(of) // a hash takes all
+	return hex.EncodeToString(h.Sum(nil)[:12])
 }
 
 // keep writes a file whole or not at all.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/llm-sentinel/llm-sentinel/engine"
@@ -130,6 +131,11 @@ func ReadTexts(env Env) ([]Text, error) {
 		return nil, cmp.Or(missing, Unavailable("no text in %s", env.Data))
 	}
 	return out, nil
+}
+
+// Words are the words of a text in lower case, for baselines that know no better.
+func Words(text string) []string {
+	return strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsNumber(r) })
 }
 
 // pieces cuts a text between words, and within a word that fills a piece alone. White space is reduced to single spaces.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // names of time zones, wherever the binary runs
 
 	"github.com/spf13/cobra"
 

@@ -25,21 +25,13 @@ type exam struct {
 	result *evals.Result
 }
 
-func (x exam) every() []int {
-	out := make([]int, len(x.runs))
-	for i := range out {
-		out[i] = i
-	}
-	return out
-}
-
 func figure(v evals.Interval) string {
 	return fmt.Sprintf("%.3f (%.3f to %.3f)", v.Value, v.Low, v.High)
 }
 
 // outcome measures whether failed runs are more anomalous than passed ones. why says why there are no judgements.
 func (x exam) outcome(why string) {
-	positive, tasks, every := x.runs.failed(), x.runs.tasks(), x.every()
+	positive, tasks, every := x.runs.failed(), x.runs.tasks(), measure.All(len(x.runs))
 	if !slices.Contains(positive, true) || !slices.Contains(positive, false) {
 		x.result.Unavailable[outcomeAUROC] = cmp.Or(why, "the data needs both passed and failed runs")
 		return
@@ -196,23 +188,14 @@ func (x exam) mistake(why string) {
 // accuracy adds a metric; the gain is over the first baseline.
 func (x exam) accuracy(metric string, holds func(run, answer) bool, engine system, baselines ...system) {
 	tasks := x.runs.tasks()
-	mean := func(values []float64) func([]int) float64 {
-		return func(cases []int) float64 {
-			var sum float64
-			for _, i := range cases {
-				sum += values[i]
-			}
-			return sum / float64(len(cases))
-		}
-	}
 	own := x.right(engine, holds)
 	v := measure.Mean(x.seed, own, tasks)
 	m := evals.Metric{Value: v.Value, Low: v.Low, High: v.High, N: len(x.runs), Baselines: make(map[string]float64)}
 	for _, b := range baselines {
-		m.Baselines[b.name] = mean(x.right(b, holds))(x.every())
+		m.Baselines[b.name] = measure.MeanOf(x.right(b, holds))(measure.All(len(x.runs)))
 	}
 	m.Gains = map[string]evals.Interval{
-		baselines[0].name: measure.Paired(x.seed, len(x.runs), tasks, mean(own), mean(x.right(baselines[0], holds))),
+		baselines[0].name: measure.Paired(x.seed, len(x.runs), tasks, measure.MeanOf(own), measure.MeanOf(x.right(baselines[0], holds))),
 	}
 	x.result.Metrics[metric] = m
 }

@@ -1,9 +1,6 @@
 package agentruns
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -22,6 +19,9 @@ const (
 	kindModel = "llm"
 	kindTool  = "tool"
 )
+
+// maxSteps bounds a run: each call of a model has all that was said before as its input.
+const maxSteps = 2000
 
 // run is one recorded run of one agent or of several.
 type run struct {
@@ -54,6 +54,8 @@ func (r run) check() error {
 		return fmt.Errorf("outcome: %q is neither %s nor %s", r.Outcome, passed, failed)
 	case len(r.Steps) == 0:
 		return errors.New("steps: there are none")
+	case len(r.Steps) > maxSteps:
+		return fmt.Errorf("steps: %d are more than %d", len(r.Steps), maxSteps)
 	case r.MistakeStep != nil && (*r.MistakeStep < 0 || *r.MistakeStep >= len(r.Steps)):
 		return fmt.Errorf("mistake_step: %d is not the index of one of %d steps", *r.MistakeStep, len(r.Steps))
 	case r.MistakeStep != nil && r.MistakeAgent == "":
@@ -72,7 +74,7 @@ type runs []run
 
 // load splits the runs: those with a labelled mistake say where a run fails, the others whether it does.
 func load(env evals.Env) (byOutcome, byMistake runs, err error) {
-	all, err := evals.ReadJSONL(env, env.Path("agent_runs.jsonl.gz"), run.check)
+	all, err := evals.ReadJSONL(env, env.Path("agent_runs.jsonl.gz"), evals.Distinct(func(r run) string { return r.ID }, run.check))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -102,11 +104,4 @@ func (all runs) failed() []bool {
 		out[i] = r.Outcome == failed
 	}
 	return out
-}
-
-// digest names the runs in keys of resumable steps.
-func (all runs) digest() string {
-	h := sha256.New()
-	_ = json.NewEncoder(h).Encode(all) // strings and numbers into a hash: cannot fail
-	return hex.EncodeToString(h.Sum(nil)[:12])
 }

@@ -2,10 +2,7 @@ package agentruns
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"github.com/llm-sentinel/llm-sentinel/engine"
@@ -21,11 +18,8 @@ type Pipeline interface {
 	Close() error
 }
 
-// Parts make pipelines: one that has learnt nothing, and one that knows what was saved. Nil: there is none.
-type Parts struct {
-	Fresh    func(ctx context.Context) (Pipeline, error)
-	Restore func(ctx context.Context, saved []byte) (Pipeline, error)
-}
+// Parts make pipelines.
+type Parts = evals.Parts[Pipeline]
 
 // Suite implements evals.Suite.
 type Suite struct{ parts Parts }
@@ -43,6 +37,7 @@ const folds = 5
 type fitted struct {
 	Outcome []byte `json:"outcome,omitempty"`
 	Mistake []byte `json:"mistake,omitempty"`
+	Data    string `json:"data"` // digest of all runs
 }
 
 // part is one half of the suite: its runs, which of them are taken for normal, and what was frozen.
@@ -70,7 +65,7 @@ func (s *Suite) Fit(ctx context.Context, env evals.Env) (json.RawMessage, error)
 		return nil, err
 	}
 	outcome, mistake := halves(byOutcome, byMistake, fitted{})
-	var f fitted
+	f := fitted{Data: evals.Digest([]runs{byOutcome, byMistake})}
 	if f.Outcome, err = s.learnt(ctx, outcome); err != nil {
 		return nil, err
 	}
@@ -87,9 +82,9 @@ func (s *Suite) learnt(ctx context.Context, p part) (saved []byte, err error) {
 	if len(normal) == 0 {
 		return nil, nil
 	}
-	err = s.with(ctx, func(pipeline Pipeline) error {
-		if err := pipeline.Learn(ctx, p.pick(normal).history()); err != nil {
-			return fmt.Errorf("%s: learn: %w", p.name, err)
+	err = evals.With(ctx, s.parts.Fresh, func(pipeline Pipeline) error {
+		if err := learn(ctx, pipeline, p.pick(normal)); err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
 		}
 		saved, err = pipeline.Save(ctx)
 		return err
@@ -97,12 +92,11 @@ func (s *Suite) learnt(ctx context.Context, p part) (saved []byte, err error) {
 	return saved, err
 }
 
-func (s *Suite) with(ctx context.Context, do func(Pipeline) error) error {
-	p, err := s.parts.Fresh(ctx)
-	if err != nil {
-		return err
+func learn(ctx context.Context, p Pipeline, normal runs) error {
+	if err := p.Learn(ctx, evals.History(normal, run.trace)); err != nil {
+		return fmt.Errorf("learn: %w", err)
 	}
-	return errors.Join(do(p), p.Close())
+	return nil
 }
 
 func (p part) where(hold func(i int) bool) []int {
@@ -150,6 +144,9 @@ func (s *Suite) Run(ctx context.Context, env evals.Env, frozen json.RawMessage) 
 		}
 	}
 	result.Notes = append(result.Notes, notes(frozen != nil)...)
+	if f.Data == evals.Digest([]runs{byOutcome, byMistake}) {
+		result.Notes = append(result.Notes, evals.Flattered)
+	}
 	return result, nil
 }
 
@@ -172,15 +169,13 @@ func (s *Suite) judge(ctx context.Context, env evals.Env, p part, frozen bool) (
 }
 
 func (s *Suite) frozen(ctx context.Context, env evals.Env, p part) ([]judgement, error) {
-	sum := sha256.Sum256(p.frozen)
-	key := fmt.Sprintf("frozen %s %s by %s", p.name, p.runs.digest(), hex.EncodeToString(sum[:12]))
+	key := fmt.Sprintf("frozen %s %s by %s", p.name, evals.Digest(p.runs), evals.Digest(p.frozen))
 	return evals.Resume(env.Steps, key, func() (judged []judgement, err error) {
-		pipeline, err := s.parts.Restore(ctx, p.frozen)
-		if err != nil {
-			return nil, err
-		}
-		defer func() { err = errors.Join(err, pipeline.Close()) }()
-		return p.runs.judge(ctx, pipeline)
+		err = evals.With(ctx, s.parts.Saved(p.frozen), func(pipeline Pipeline) error {
+			judged, err = p.runs.judge(ctx, pipeline)
+			return err
+		})
+		return judged, err
 	})
 }
 
@@ -194,12 +189,12 @@ func (s *Suite) crossValidated(ctx context.Context, env evals.Env, p part) ([]ju
 		if len(which) == 0 {
 			continue
 		}
-		key := fmt.Sprintf("%s %s fold %d of %d, seed %d", p.name, p.runs.digest(), k, folds, env.Seed)
+		key := fmt.Sprintf("%s %s fold %d of %d, seed %d", p.name, evals.Digest(p.runs), k, folds, env.Seed)
 		judged, err := evals.Resume(env.Steps, key, func() (judged []judgement, err error) {
-			err = s.with(ctx, func(pipeline Pipeline) error {
+			err = evals.With(ctx, s.parts.Fresh, func(pipeline Pipeline) error {
 				normal := p.where(func(i int) bool { return fold[i] != k && p.normal(p.runs[i]) })
-				if err := pipeline.Learn(ctx, p.pick(normal).history()); err != nil {
-					return fmt.Errorf("learn: %w", err)
+				if err := learn(ctx, pipeline, p.pick(normal)); err != nil {
+					return err
 				}
 				judged, err = p.pick(which).judge(ctx, pipeline)
 				return err
@@ -220,7 +215,7 @@ func (s *Suite) crossValidated(ctx context.Context, env evals.Env, p part) ([]ju
 func (all runs) judge(ctx context.Context, p Pipeline) ([]judgement, error) {
 	out := make([]judgement, 0, len(all))
 	for _, r := range all {
-		v, err := p.Score(ctx, r.trace(judgedAt))
+		v, err := p.Score(ctx, r.trace(evals.JudgedAt))
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", r.ID, err)
 		}

@@ -240,6 +240,11 @@ func TestFrozenLearnsNothing(t *testing.T) {
 	require.Equal(t, 1.0, report.Suites["agent-runs"][outcomeAUROC].Value)
 	require.Equal(t, 8, report.Suites["agent-runs"][outcomeAUROC].N)
 	require.Contains(t, report.Results[0].Notes[0], "frozen")
+	require.NotContains(t, report.Results[0].Notes, evals.Flattered)
+
+	same := options(write(t, dataset(6)))
+	same.Model = &model
+	require.Contains(t, measured(t, w.parts(), same).Results[0].Notes, evals.Flattered)
 }
 
 func TestModelThatLacksAHalf(t *testing.T) {
@@ -260,9 +265,8 @@ func TestWithoutPipelineTheBaselinesAreShown(t *testing.T) {
 	require.Len(t, report.Unavailable, 3)
 	require.Equal(t, [][]string{{runLength, "0.500 (0.500 to 0.500)"}}, table(t, report, "AUROC of the outcome").Rows)
 	require.Len(t, table(t, report, "Which step and agent made the run fail").Rows, 3)
-	model, _, err := evals.Fit(t.Context(), []evals.Suite{New(Parts{})}, opt)
-	require.NoError(t, err)
-	require.Empty(t, model.Suites)
+	_, _, err := evals.Fit(t.Context(), []evals.Suite{New(Parts{})}, opt)
+	require.ErrorIs(t, err, evals.ErrUnavailable)
 }
 
 func TestMalformedLines(t *testing.T) {
@@ -270,10 +274,11 @@ func TestMalformedLines(t *testing.T) {
 		`{"id":"x","task":"t","outcome":"lost","steps":[{"kind":"llm"}]}`,
 		`{"id":"x","task":"t","outcome":"fail","steps":[{"kind":"llm"}],"mistake_step":1,"mistake_agent":"a"}`,
 		`{"id":"x","task":"t","outcome":"fail","steps":[{"kind":"thought"}]}`,
-		`{"id":"x","task":"t","outcome":"fail","steps":[]}`))
+		`{"id":"x","task":"t","outcome":"fail","steps":[]}`,
+		`{"id":"x","task":"t","outcome":"fail","steps":[`+strings.Repeat(`{"kind":"llm"},`, maxSteps)+`{"kind":"llm"}]}`))
 	report := measured(t, (&world{verdict: failures}).parts(), opt)
-	require.Len(t, report.Skipped, 5)
-	for i, field := range []string{"", "outcome", "mistake_step", "steps[0].kind", "steps"} {
+	require.Len(t, report.Skipped, 6)
+	for i, field := range []string{"", "outcome", "mistake_step", "steps[0].kind", "steps", "more than 2000"} {
 		require.Equal(t, i+1, report.Skipped[i].Line)
 		require.Contains(t, report.Skipped[i].Reason, field)
 	}
@@ -318,7 +323,7 @@ func TestErrorsOfThePipelineEndTheRun(t *testing.T) {
 
 func TestTraceOfOneAgent(t *testing.T) {
 	r := airline("a", "the user's secret wish", failed, "no seats")
-	trace := r.trace(judgedAt)
+	trace := r.trace(evals.JudgedAt)
 	require.Len(t, trace.Spans, 4, "what a user says has no span")
 	root := trace.Lead()
 	require.Equal(t, engine.OpInvokeAgent, root.Operation)
@@ -348,7 +353,7 @@ func TestTraceOfOneAgent(t *testing.T) {
 func TestTraceOfSeveralAgents(t *testing.T) {
 	r := team(1)
 	r.Steps[3].Agent = "checker"
-	trace := r.trace(judgedAt)
+	trace := r.trace(evals.JudgedAt)
 	require.Len(t, trace.Spans, 5)
 	require.Equal(t, engine.OpInvokeWorkflow, trace.Lead().Operation)
 	require.Empty(t, trace.Lead().Agent.Name)
@@ -396,7 +401,7 @@ func FuzzRun(f *testing.F) {
 		if json.Unmarshal(line, &r) != nil || r.check() != nil {
 			return
 		}
-		trace := r.trace(judgedAt)
+		trace := r.trace(evals.JudgedAt)
 		require.NotEmpty(t, trace.Spans)
 		for i := range trace.Spans {
 			at, ok := r.stepOf(trace.Spans[i].SpanID)

@@ -12,10 +12,7 @@ import (
 	"github.com/llm-sentinel/llm-sentinel/engine"
 )
 
-// judgedAt is when every judged run begins; what is learnt came before, one run a minute. Each step takes stepTime. No recorded time is
-// known, so times carry no meaning but the length of the run.
-var judgedAt = time.Date(2025, 1, 8, 12, 0, 0, 0, time.UTC)
-
+// stepTime is what each step takes: no recorded time is known, so times carry no meaning but the length of the run.
 const stepTime = time.Second
 
 // rootSpan is the id of the span of the whole run; that of step i is stepSpan(i).
@@ -130,13 +127,4 @@ func (s step) failure() string {
 		return s.Error
 	}
 	return badExit.FindString(s.Output)
-}
-
-// history is the spans of runs that came before judgedAt.
-func (all runs) history() []engine.Span {
-	var out []engine.Span
-	for k, r := range all {
-		out = append(out, r.trace(judgedAt.Add(-time.Duration(len(all)-k)*time.Minute)).Spans...)
-	}
-	return out
 }

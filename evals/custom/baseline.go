@@ -2,15 +2,12 @@ package custom
 
 import (
 	"maps"
-	"math"
 	"slices"
-	"strings"
-	"unicode"
 	"unicode/utf8"
 
-	"gonum.org/v1/gonum/stat"
-
 	"github.com/llm-sentinel/llm-sentinel/engine"
+	"github.com/llm-sentinel/llm-sentinel/evals"
+	"github.com/llm-sentinel/llm-sentinel/evals/measure"
 )
 
 // baseline is a trivial system's score of each row; more is more suspicious.
@@ -49,10 +46,10 @@ func (d *definition) baselines(rows []row) []baseline {
 // novelWords is the share of a response's words that its context does not have.
 func novelWords(context, response string) float64 {
 	known := make(map[string]bool)
-	for _, w := range words(context) {
+	for _, w := range evals.Words(context) {
 		known[w] = true
 	}
-	all := words(response)
+	all := evals.Words(response)
 	novel := 0
 	for _, w := range all {
 		if !known[w] {
@@ -62,29 +59,15 @@ func novelWords(context, response string) float64 {
 	return float64(novel) / float64(max(len(all), 1))
 }
 
-func words(text string) []string {
-	return strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
-}
-
-const (
-	zWindow = 500 // points that the z-score looks back
-	zLeast  = 30  // points that it needs
-)
-
-// zScores is the distance of each point to the mean of the latest ones of its series, in their standard deviations.
+// zScores are those of the points of each series.
 func zScores(rows []row) []float64 {
 	out := make([]float64, len(rows))
-	latest := make(map[string][]float64)
+	detectors := make(map[string]*measure.ZScore)
 	for i, r := range rows {
-		seen := latest[r.Series]
-		if len(seen) >= zLeast {
-			mean, deviation := stat.MeanStdDev(seen, nil)
-			if distance := math.Abs(r.Value - mean); distance > 0 {
-				out[i] = distance / (distance + deviation) // in [0, 1), and finite for a series that never moved
-			}
+		if detectors[r.Series] == nil {
+			detectors[r.Series] = new(measure.ZScore)
 		}
-		seen = append(seen, r.Value)
-		latest[r.Series] = seen[max(0, len(seen)-zWindow):]
+		out[i] = detectors[r.Series].Next(r.At, r.Value)
 	}
 	return out
 }

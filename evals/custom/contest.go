@@ -56,11 +56,11 @@ func (c *contest) check() error {
 	}
 	switch {
 	case len(c.rows) == 0:
-		return fmt.Errorf("suite %s: %s has no row to score", d.Name, d.File)
+		return fmt.Errorf("%s has no row to score", d.File)
 	case positives == 0:
-		return fmt.Errorf("suite %s: no row to score in %s has a %s of %q", d.Name, d.File, d.Fields.Label, d.Positive)
+		return fmt.Errorf("no row to score in %s has a %s of %q", d.File, d.Fields.Label, d.Positive)
 	case positives == len(c.rows):
-		return fmt.Errorf("suite %s: every row to score in %s has a %s of %q", d.Name, d.File, d.Fields.Label, d.Positive)
+		return fmt.Errorf("every row to score in %s has a %s of %q", d.File, d.Fields.Label, d.Positive)
 	}
 	return nil
 }
@@ -120,7 +120,7 @@ func (c *contest) result(seed uint64) (evals.Result, error) {
 		required, demanded := d.Thresholds[name]
 		if c.why != "" {
 			if demanded {
-				return result, fmt.Errorf("suite %s: %s has a threshold of %g and cannot be measured: %s", d.Name, name, required, c.why)
+				return result, fmt.Errorf("%s has a threshold of %g and cannot be measured: %s", name, required, c.why)
 			}
 			result.Unavailable[name] = c.why
 			continue
@@ -160,7 +160,7 @@ func (c *contest) metric(seed uint64, name string, scores []float64) evals.Metri
 	}
 	interval := measure.Bootstrap(seed, len(c.rows), c.groups, own)
 	m.Value, m.Low, m.High = interval.Value, interval.Low, interval.High
-	all := c.all()
+	all := measure.All(len(c.rows))
 	for rival, of := range rivals {
 		m.Baselines[rival] = of(all)
 	}
@@ -211,19 +211,11 @@ func (c *contest) positive() []bool {
 	return out
 }
 
-func (c *contest) all() []int {
-	out := make([]int, len(c.rows))
-	for i := range out {
-		out[i] = i
-	}
-	return out
-}
-
 const bins = 20 // of a histogram
 
 // draw adds curves, the confusion of labels and, where nothing serves, what the baselines reach.
 func (c *contest) draw(result *evals.Result, scores []float64) {
-	positive, all := c.positive(), c.all()
+	positive, all := c.positive(), measure.All(len(c.rows))
 	roc := evals.Chart{Title: "Receiver operating characteristic", X: "false positive rate", Y: "true positive rate"}
 	trivial := evals.Table{Title: "Trivial baselines", Columns: []string{"baseline", metricAUROC, metricTPR}}
 	if c.why == "" {

@@ -106,6 +106,7 @@ func (f *fields) byName() map[string]*string {
 const (
 	maxDefinition = 1 << 20 // bytes of YAML
 	maxFolds      = 20
+	maxName       = 64 // bytes
 )
 
 var suiteName = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
@@ -211,8 +212,8 @@ func parse(path string, data []byte) (definition, error) {
 
 // complete checks a definition and fills in what it leaves out.
 func (d *definition) complete(s source) error {
-	if !suiteName.MatchString(d.Name) {
-		return s.fail("name", "%q is no name of a suite: want lower-case letters and digits, with dashes between", d.Name)
+	if !suiteName.MatchString(d.Name) || len(d.Name) > maxName {
+		return s.fail("name", "%.80q is no name of a suite: want at most %d lower-case letters and digits, with dashes between", d.Name, maxName)
 	}
 	if d.File == "" {
 		return s.fail("file", "is missing: which file has the data?")
@@ -224,8 +225,8 @@ func (d *definition) complete(s source) error {
 		return s.fail("file", "there is no %s", d.File)
 	} else if err != nil {
 		return s.fail("file", "%v", err)
-	} else if info.IsDir() {
-		return s.fail("file", "%s is a folder", d.File)
+	} else if !info.Mode().IsRegular() {
+		return s.fail("file", "%s is no file", d.File)
 	}
 	switch name := strings.TrimSuffix(d.File, ".gz"); {
 	case d.Format == "" && strings.HasSuffix(name, ".jsonl"):

@@ -34,6 +34,8 @@ func TestErrorsNameFileLineAndField(t *testing.T) {
 		"no file":               {"name: a\n", "suite.yaml: file: is missing"},
 		"absent file":           {"name: a\nfile: b.jsonl\n", "suite.yaml:2: file: there is no"},
 		"a folder":              {"name: a\nfile: .\n", "suite.yaml:2: file: "},
+		"a device":              {"name: a\nfile: /dev/zero\n", "suite.yaml:2: file: /dev/zero is no file"},
+		"a long name":           {"name: " + strings.Repeat("a", 65) + "\n", "suite.yaml:1: name: "},
 		"unknown format":        {good + "format: xml\n", `suite.yaml:5: format: "xml" is unknown`},
 		"format not in a name":  {"name: a\nfile: rows\n", `suite.yaml: format: "" is unknown`},
 		"unknown task":          {"name: a\nfile: rows.jsonl\ntask: spam\n", `suite.yaml:3: task: "spam" is unknown: want one of jailbreak,`},

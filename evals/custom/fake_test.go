@@ -36,10 +36,12 @@ type fake struct {
 
 func (w *world) parts() Parts {
 	return Parts{
-		Fresh: func(context.Context) (Pipeline, error) { return w.open(), nil },
-		Restore: func(_ context.Context, saved []byte) (Pipeline, error) {
-			w.restored = append(w.restored, string(saved))
-			return w.open(), nil
+		Parts: evals.Parts[Pipeline]{
+			Fresh: func(context.Context) (Pipeline, error) { return w.open(), nil },
+			Restore: func(_ context.Context, saved []byte) (Pipeline, error) {
+				w.restored = append(w.restored, string(saved))
+				return w.open(), nil
+			},
 		},
 		Series: func() (Detector, error) { return new(jump), nil },
 	}

@@ -1,21 +1,13 @@
 package custom
 
 import (
-	"bufio"
-	"bytes"
 	"cmp"
-	"crypto/sha256"
 	"encoding/csv"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
-
-	"github.com/klauspost/compress/gzip"
 
 	"github.com/llm-sentinel/llm-sentinel/evals"
 )
@@ -47,60 +39,45 @@ func (d *definition) read(env evals.Env) (data, error) {
 		}
 		return nil
 	}
-	var err error
-	if d.Format == formatCSV {
-		err = d.openCSV(add)
-	} else {
-		err = evals.EachLine(d.File, func(line int, text []byte) error {
+	if err := d.each(env, add); err != nil {
+		return out, err
+	}
+	if len(out.rows) == 0 && first != nil {
+		return out, fmt.Errorf("no line of %s can be used, see %w", d.File, first)
+	}
+	out.digest = evals.Digest([]any{d, out.rows})
+	return out, nil
+}
+
+// each hands on each record of the data file.
+func (d *definition) each(env evals.Env, add func(line int, r record, err error) error) error {
+	if d.Format == formatJSONL {
+		return evals.EachLine(env, d.File, func(line int, text []byte) error {
 			r, err := decodeRecord(text)
 			return add(line, r, err)
 		})
 	}
-	if err != nil {
-		return out, err
-	}
-	if len(out.rows) == 0 && first != nil {
-		return out, fmt.Errorf("suite %s: no line of %s can be used, see %w", d.Name, d.File, first)
-	}
-	text, err := json.Marshal([]any{d, out.rows})
-	if err != nil {
-		return out, fmt.Errorf("%s: %w", d.File, err)
-	}
-	out.digest = digest(text)
-	return out, nil
-}
-
-func digest(text []byte) string {
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:])
-}
-
-// openCSV hands on each record of the data file, gzip or not.
-func (d *definition) openCSV(add func(line int, r record, err error) error) error {
-	f, err := os.Open(d.File)
+	f, err := evals.Open(d.File)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = f.Close() }() // it was only read
-	buffered := bufio.NewReader(f)
-	if head, _ := buffered.Peek(2); !bytes.Equal(head, []byte{0x1f, 0x8b}) {
-		return d.readCSV(buffered, add)
-	}
-	z, err := gzip.NewReader(buffered)
-	if err != nil {
-		return fmt.Errorf("%s: %w", d.File, err)
-	}
-	return d.readCSV(z, add)
+	return d.readCSV(f, add)
 }
 
 // readCSV hands on each record of CSV with a heading (RFC 4180). A record may span lines; the first counts.
-func (d *definition) readCSV(r io.Reader, add func(line int, r record, err error) error) error {
-	in := csv.NewReader(r)
+func (d *definition) readCSV(from io.Reader, add func(line int, r record, err error) error) error {
+	in := csv.NewReader(from)
 	heading, err := in.Read()
 	if err != nil {
 		return fmt.Errorf("%s: heading: %w", d.File, err)
 	}
 	heading[0] = strings.TrimPrefix(heading[0], "\ufeff") // spreadsheets put a byte order mark there
+	for i, field := range heading {
+		if slices.Contains(heading[:i], field) {
+			return fmt.Errorf("%s: there are two columns %s", d.File, field)
+		}
+	}
 	for _, field := range d.reads() {
 		if !slices.Contains(heading, field) {
 			return fmt.Errorf("%s: there is no column %s: it has %s", d.File, field, strings.Join(heading, ", "))

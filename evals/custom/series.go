@@ -3,6 +3,8 @@ package custom
 import (
 	"context"
 	"fmt"
+
+	"github.com/llm-sentinel/llm-sentinel/evals"
 )
 
 const (
@@ -37,7 +39,7 @@ func (c *contest) play(ctx context.Context, fresh func() (Detector, error)) erro
 				return fmt.Errorf("series %q: %w", r.Series, err)
 			}
 		}
-		c.opinions[i] = opinion{Score: detectors[r.Series].Next(r.At, r.Value), Found: true}
+		c.opinions[i] = opinion{Opinion: evals.Opinion{Score: detectors[r.Series].Next(r.At, r.Value), Found: true}}
 	}
 	if fresh == nil {
 		c.why = "nothing scores series"

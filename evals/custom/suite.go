@@ -30,9 +30,8 @@ type Detector interface {
 
 // Parts make what is measured. What is nil is not built, and its tasks are unavailable.
 type Parts struct {
-	Fresh   func(ctx context.Context) (Pipeline, error)               // one that knows only what ships with the program
-	Restore func(ctx context.Context, saved []byte) (Pipeline, error) // one that knows what another has learnt
-	Series  func() (Detector, error)                                  // one for each series
+	evals.Parts[Pipeline]
+	Series func() (Detector, error) // one for each series
 }
 
 // Suite implements evals.Suite for one definition.
@@ -77,7 +76,7 @@ func (s *Suite) Fit(ctx context.Context, env evals.Env) (json.RawMessage, error)
 		return nil, err
 	}
 	m := model{Data: data.digest}
-	err = with(ctx, s.parts.Fresh, func(p Pipeline) (err error) {
+	err = evals.With(ctx, s.parts.Fresh, func(p Pipeline) (err error) {
 		if err := s.teach(ctx, p, data.rows, func(int) bool { return true }); err != nil {
 			return err
 		}
@@ -85,7 +84,7 @@ func (s *Suite) Fit(ctx context.Context, env evals.Env) (json.RawMessage, error)
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("suite %s: learn: %w", d.Name, err)
+		return nil, fmt.Errorf("learn: %w", err)
 	}
 	return json.Marshal(m)
 }
@@ -107,7 +106,7 @@ func (s *Suite) Run(ctx context.Context, env evals.Env, frozen json.RawMessage) 
 		err = s.scoreTexts(ctx, env, data, c, frozen)
 	}
 	if err != nil {
-		return evals.Result{}, fmt.Errorf("suite %s: %w", d.Name, err)
+		return evals.Result{}, err
 	}
 	return c.result(env.Seed)
 }
@@ -131,7 +130,7 @@ func (s *Suite) scoreTexts(ctx context.Context, env evals.Env, data data, c *con
 			rows[k] = c.rows[i]
 		}
 		opinions, err := evals.Resume(env.Steps, key+" "+data.digest, func() (out []opinion, err error) {
-			err = with(ctx, open, func(p Pipeline) error {
+			err = evals.With(ctx, open, func(p Pipeline) error {
 				if err := teach(p); err != nil {
 					return err
 				}
@@ -148,10 +147,7 @@ func (s *Suite) scoreTexts(ctx context.Context, env evals.Env, data data, c *con
 		}
 		return nil
 	}
-	all := make([]int, len(c.rows))
-	for i := range all {
-		all[i] = i
-	}
+	all := measure.All(len(c.rows))
 	nothing := func(Pipeline) error { return nil }
 	switch {
 	case d.Normal == nil:
@@ -168,10 +164,9 @@ func (s *Suite) scoreTexts(ctx context.Context, env evals.Env, data data, c *con
 		}
 		c.note("What is normal was learnt when the model was fitted; nothing was learnt from this data.")
 		if d.Normal.Folds > 0 && m.Data == data.digest {
-			c.note("The model was fitted on this very data: it knows the negatives, and the figures flatter it.")
+			c.note(evals.Flattered)
 		}
-		restore := func(ctx context.Context) (Pipeline, error) { return s.parts.Restore(ctx, m.Pipeline) }
-		return part("frozen "+digest(m.Pipeline), restore, nothing, all)
+		return part("frozen "+evals.Digest(m.Pipeline), s.parts.Saved(m.Pipeline), nothing, all)
 	case d.Normal.Folds == 0:
 		c.note("%d rows with %s in %q were learnt as normal; they are not scored.", len(data.rows)-len(c.rows), d.Normal.Field, d.Normal.Values)
 		teach := func(p Pipeline) error { return s.teach(ctx, p, data.rows, nil) }
@@ -207,14 +202,5 @@ func (s *Suite) teach(ctx context.Context, p Pipeline, rows []row, in func(i int
 	if len(usual) == 0 {
 		return errors.New("no row is normal: nothing can be learnt")
 	}
-	return p.Learn(ctx, s.definition.history(usual))
-}
-
-// with makes a pipeline, uses it and closes it.
-func with(ctx context.Context, open func(context.Context) (Pipeline, error), use func(Pipeline) error) error {
-	p, err := open(ctx)
-	if err != nil {
-		return err
-	}
-	return errors.Join(use(p), p.Close())
+	return p.Learn(ctx, evals.History(usual, s.definition.trace))
 }

@@ -113,6 +113,9 @@ func TestDataOnWhichNothingCanBeMeasuredIsAnError(t *testing.T) {
 	s := load(t, w.parts(), strings.Replace(shop, "rows.jsonl", "rows.csv", 1), "rows.csv", "message,split\na,b\n")
 	_, err := evals.Run(t.Context(), []evals.Suite{s}, options())
 	require.ErrorContains(t, err, "there is no column session: it has message, split")
+	s = load(t, w.parts(), strings.Replace(shop, "rows.jsonl", "rows.csv", 1), "rows.csv", "message,split,verdict,session,verdict\na,b,c,d,e\n")
+	_, err = evals.Run(t.Context(), []evals.Suite{s}, options())
+	require.ErrorContains(t, err, "there are two columns verdict")
 }
 
 func TestFoldsNeverJudgeWhatTheyLearnt(t *testing.T) {
@@ -197,16 +200,6 @@ func TestAnInterruptedRunGoesOnWhereItWas(t *testing.T) {
 	require.Equal(t, 1, w.opened, "the second run asked no pipeline")
 }
 
-func TestSuspicionOrdersByPValueAndThenByRawScore(t *testing.T) {
-	order := []engine.Finding{
-		{P: 1, Raw: -3}, {P: 1, Raw: 2}, {P: 1e-9, Raw: 3, Learning: true}, {P: 0.5, Raw: 9}, {P: 0.49}, {P: 0, Raw: 1}, {P: 0, Raw: 2},
-	}
-	for i := 1; i < len(order); i++ {
-		require.Greater(t, suspicion(order[i]), suspicion(order[i-1]), i)
-	}
-	require.GreaterOrEqual(t, suspicion(order[0]), 0.0)
-}
-
 func TestRowsBecomeTracesAsAnApplicationSendsThem(t *testing.T) {
 	text := definition{Name: "n", Task: string(engine.PromptInjection)}
 	for kind, where := range map[string]func(engine.Span) string{
@@ -214,17 +207,17 @@ func TestRowsBecomeTracesAsAnApplicationSendsThem(t *testing.T) {
 		kindDocument: func(s engine.Span) string { return s.Retrieval.Documents[0].Text },
 		kindTool:     func(s engine.Span) string { return s.Tool.Result },
 	} {
-		trace := text.trace(row{Line: 1, Text: "hello", Kind: kind}, judgedAt)
+		trace := text.trace(row{Line: 1, Text: "hello", Kind: kind}, evals.JudgedAt)
 		require.Len(t, trace.Spans, 1)
 		require.Equal(t, "hello", where(trace.Spans[0]))
 	}
 	grounded := definition{Name: "n", Task: string(engine.UngroundedResponse)}
-	trace := grounded.trace(row{Line: 1, Context: "c", Question: "q", Response: "r"}, judgedAt)
+	trace := grounded.trace(row{Line: 1, Context: "c", Question: "q", Response: "r"}, evals.JudgedAt)
 	require.Len(t, trace.Spans, 3)
 	require.Equal(t, engine.OpInvokeAgent, trace.Lead().Operation)
 	require.Equal(t, "q r", said(engine.Trace{Spans: trace.Spans[2:]}))
 	require.Equal(t, "c", trace.Spans[1].Retrieval.Documents[0].Text)
-	a, b := text.trace(row{Line: 1, Text: "x"}, judgedAt), text.trace(row{Line: 2, Text: "x"}, judgedAt)
+	a, b := text.trace(row{Line: 1, Text: "x"}, evals.JudgedAt), text.trace(row{Line: 2, Text: "x"}, evals.JudgedAt)
 	require.NotEqual(t, a.ID, b.ID)
 }
 

@@ -7,10 +7,8 @@ import (
 	"time"
 
 	"github.com/llm-sentinel/llm-sentinel/engine"
+	"github.com/llm-sentinel/llm-sentinel/evals"
 )
-
-// judgedAt is when every judged trace ends; what is learnt came before, a trace a minute. Times carry no meaning.
-var judgedAt = time.Date(2025, time.March, 1, 0, 0, 0, 0, time.UTC)
 
 // trace is a row as an application would have sent it, from a user of its own: a prompt as a call of a model, a document as what a
 // retrieval returned, a response as the work of an agent that retrieved its context.
@@ -30,9 +28,9 @@ func (d *definition) trace(r row, end time.Time) engine.Trace {
 		retrieval.Retrieval = engine.Retrieval{Query: r.Question, Documents: []engine.Document{{Text: r.Context}}}
 		chat := span(3, root.SpanID, engine.OpChat)
 		if r.Question != "" {
-			chat.Input = message("user", r.Question)
+			chat.Input = evals.Said("user", r.Question)
 		}
-		chat.Output = message("assistant", r.Response)
+		chat.Output = evals.Said("assistant", r.Response)
 		return engine.NewTrace(id, []engine.Span{root, retrieval, chat})
 	}
 	var s engine.Span
@@ -45,20 +43,7 @@ func (d *definition) trace(r row, end time.Time) engine.Trace {
 		s.Tool.Result = r.Text
 	default:
 		s = span(1, none, engine.OpChat)
-		s.Input = message("user", r.Text)
+		s.Input = evals.Said("user", r.Text)
 	}
 	return engine.NewTrace(id, []engine.Span{s})
-}
-
-func message(role, text string) []engine.Message {
-	return []engine.Message{{Role: role, Parts: []engine.Part{{Kind: engine.PartText, Text: text}}}}
-}
-
-// history is the spans of rows that came before what is judged.
-func (d *definition) history(rows []row) []engine.Span {
-	var out []engine.Span
-	for i, r := range rows {
-		out = append(out, d.trace(r, judgedAt.Add(-time.Duration(len(rows)-i)*time.Minute)).Spans...)
-	}
-	return out
 }

@@ -2,8 +2,6 @@ package embedding
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -115,10 +113,8 @@ func (s *Suite) data(ctx context.Context, env evals.Env) (sample, error) {
 	}
 	var out sample
 	var texts []string
-	sum := sha256.New()
 	for _, t := range pick(all, perKind, env.Seed) {
 		out.kinds, out.groups, texts = append(out.kinds, string(t.Kind)), append(out.groups, t.Group), append(texts, t.Text)
-		_, _ = fmt.Fprintf(sum, "%q\n", t.Text) // a hash takes all
 	}
 	if len(texts) < minTexts {
 		return sample{}, evals.Unavailable("%s has %d texts, want %d", env.Data, len(texts), minTexts)
@@ -127,7 +123,7 @@ func (s *Suite) data(ctx context.Context, env evals.Env) (sample, error) {
 	if _, err := embed(ctx, s.parts.Reference, texts[:1], nil); err != nil {
 		return sample{}, err
 	}
-	key := fmt.Sprintf("reference vectors by %+v of texts %s", s.parts.Reference.Model(), hex.EncodeToString(sum.Sum(nil)))
+	key := fmt.Sprintf("reference vectors by %+v of texts %s", s.parts.Reference.Model(), evals.Digest(texts))
 	out.reference, err = evals.Resume(env.Steps, key, func() ([][]float32, error) {
 		return embed(ctx, s.parts.Reference, texts, func(done int) { env.Progress(done, len(texts), "reference embedder") })
 	})

@@ -3,8 +3,8 @@ package embedding
 import (
 	"hash/fnv"
 	"math"
-	"strings"
-	"unicode"
+
+	"github.com/llm-sentinel/llm-sentinel/evals"
 )
 
 // hashedName is the baseline's in the report.
@@ -25,7 +25,7 @@ func hashedWords(texts []string) [][]float32 {
 
 func hash(text string) []float32 {
 	v := make([]float32, hashedDimension)
-	for _, word := range strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsNumber(r) }) {
+	for _, word := range evals.Words(text) {
 		h := fnv.New32a()
 		_, _ = h.Write([]byte(word)) // it never fails
 		sum := h.Sum32()

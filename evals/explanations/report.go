@@ -113,13 +113,9 @@ func (r *report) model(name string, chosen []int, notes, plain []checked) {
 	for n, i := range chosen {
 		beside[n] = plain[i]
 	}
-	all := make([]int, len(chosen))
-	for i := range all {
-		all[i] = i
-	}
 	for _, f := range figures {
 		m := r.figure(f, notes, chosen)
-		m.Baselines = map[string]float64{Deterministic: f.of(beside)(all)}
+		m.Baselines = map[string]float64{Deterministic: f.of(beside)(measure.All(len(beside)))}
 		if !f.speed {
 			m.Gains = map[string]evals.Interval{Deterministic: measure.Paired(r.seed, len(notes), r.days(chosen), f.of(notes), f.of(beside))}
 		}

@@ -100,7 +100,10 @@ func write(ctx context.Context, env evals.Env, m Model, found []known, chosen []
 	out := make([]checked, 0, len(chosen))
 	for n, i := range chosen {
 		k := found[i]
-		ask := func() (engine.Explanation, error) { return m.Explainer.Explain(ctx, k.incident, *k.incident.Evidence) }
+		ask := func() (engine.Explanation, error) {
+			note, err := m.Explainer.Explain(ctx, k.incident, *k.incident.Evidence)
+			return note, errors.Join(err, ctx.Err()) // a note for want of time is none
+		}
 		var note engine.Explanation
 		var err error
 		if m.Name == Deterministic {
@@ -110,7 +113,7 @@ func write(ctx context.Context, env evals.Env, m Model, found []known, chosen []
 			note, err = evals.Resume(env.Steps, key, ask)
 			env.Progress(n+1, len(chosen), m.Name)
 		}
-		if err = errors.Join(err, ctx.Err()); err != nil {
+		if err != nil {
 			return nil, fmt.Errorf("explanations: %s: note of %s on %s: %w", m.Name, k.incident.ID, k.day, err)
 		}
 		out = append(out, check(note, k.ground, k.cause))

@@ -1,9 +1,9 @@
 package groundedness
 
 import (
-	"strings"
-	"unicode"
 	"unicode/utf8"
+
+	"github.com/llm-sentinel/llm-sentinel/evals"
 )
 
 // baseline is a trivial system: more means rather hallucinated.
@@ -38,7 +38,7 @@ func novelBigramShare(context, response string) float64 {
 }
 
 func bigrams(text string) [][2]string {
-	words := strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+	words := evals.Words(text)
 	var out [][2]string
 	for i := 1; i < len(words); i++ {
 		out = append(out, [2]string{words[i-1], words[i]})

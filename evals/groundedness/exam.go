@@ -3,7 +3,6 @@ package groundedness
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/llm-sentinel/llm-sentinel/evals"
@@ -45,32 +44,24 @@ func (all samples) bothLabels() bool {
 	return slices.Contains(positive, true) && slices.Contains(positive, false)
 }
 
-func (all samples) scored(b baseline) []strangeness {
-	out := make([]strangeness, len(all))
+func (all samples) scored(b baseline) []float64 {
+	out := make([]float64, len(all))
 	for i, s := range all {
-		out[i] = strangeness{P: 1, Raw: b.score(s)}
-	}
-	return out
-}
-
-func strange(heard []said) []strangeness {
-	out := make([]strangeness, len(heard))
-	for i, h := range heard {
-		out[i] = h.strangeness
+		out[i] = b.score(s)
 	}
 	return out
 }
 
 // decide says hallucinated from the given threshold on, or without one from that which is best on the other folds.
-func (all samples) decide(seed uint64, scores []strangeness, fixed *strangeness) []bool {
+func (all samples) decide(seed uint64, scores []float64, fixed *float64) []bool {
 	if fixed != nil {
-		return above(scores, *fixed)
+		return reach(scores, *fixed)
 	}
 	positive := all.hallucinated()
 	fold := measure.Folds(seed, all.contexts(), folds)
 	out := make([]bool, len(all))
 	for k := range folds {
-		says := above(scores, threshold(scores, positive, all.where(func(i int) bool { return fold[i] != k })))
+		says := reach(scores, threshold(scores, positive, all.where(func(i int) bool { return fold[i] != k })))
 		for i := range all {
 			if fold[i] == k {
 				out[i] = says[i]
@@ -81,33 +72,33 @@ func (all samples) decide(seed uint64, scores []strangeness, fixed *strangeness)
 }
 
 // measure adds the figures of a task. heard is nil without a detector, fixed is nil when thresholds are cross-validated.
-func (x *exam) measure(task string, all samples, heard []said, fixed *fitted) {
+func (x *exam) measure(task string, all samples, heard []evals.Opinion, fixed *fitted) {
 	var trivial []system
 	for _, b := range baselines {
-		var t *strangeness
+		var t *float64
 		if fixed != nil {
 			v := fixed.Thresholds[b.name]
 			t = &v
 		}
 		scores := all.scored(b)
-		trivial = append(trivial, system{b.name, ranks(scores), all.decide(x.env.Seed, scores, t)})
+		trivial = append(trivial, system{b.name, scores, all.decide(x.env.Seed, scores, t)})
 	}
 	trivial = append(trivial, system{always, make([]float64, len(all)), slices.Repeat([]bool{true}, len(all))})
 	x.table(task, all, trivial)
 	systems := trivial[:len(baselines)] // with a curve
 	if heard != nil {
-		var t *strangeness
+		var t *float64
 		if fixed != nil {
 			t = fixed.Threshold
 		}
-		scores := strange(heard)
-		detector := system{"detector", ranks(scores), all.decide(x.env.Seed, scores, t)}
+		scores := scoresOf(heard)
+		detector := system{"detector", scores, all.decide(x.env.Seed, scores, t)}
 		x.metrics(task, all, detector, trivial)
 		x.pictures(task, all, heard, detector)
 		systems = append([]system{detector}, systems...)
 	}
 	chart := evals.Chart{Title: task + ": ROC", X: "false positive rate", Y: "true positive rate"}
-	positive, every := all.hallucinated(), all.where(func(int) bool { return true })
+	positive, every := all.hallucinated(), measure.All(len(all))
 	for _, s := range systems {
 		chart.Curves = append(chart.Curves, measure.ROC(s.name, s.scores, positive, every))
 	}
@@ -125,7 +116,7 @@ func (s system) statistics(positive []bool) map[string]func([]int) float64 {
 
 func (x *exam) metrics(task string, all samples, detector system, trivial []system) {
 	positive, groups := all.hallucinated(), all.contexts()
-	every := all.where(func(int) bool { return true })
+	every := measure.All(len(all))
 	own := detector.statistics(positive)
 	bigrams := trivial[0].statistics(positive)
 	for _, metric := range []string{auroc, f1, balancedAccuracy} {
@@ -155,13 +146,13 @@ func (x *exam) table(task string, all samples, trivial []system) {
 }
 
 // pictures adds the detector's p-values by label, and what it said by grade.
-func (x *exam) pictures(task string, all samples, heard []said, detector system) {
+func (x *exam) pictures(task string, all samples, heard []evals.Opinion, detector system) {
 	const decades, bins = 6, 30
 	chart := evals.Chart{Title: task + ": p-values by label", X: "-log10 p", Y: "share of responses"}
 	for _, label := range []string{grounded, hallucinated} {
 		var values []float64
 		for _, i := range all.where(func(i int) bool { return all[i].Label == label }) {
-			values = append(values, -math.Log10(max(heard[i].P, math.SmallestNonzeroFloat64)))
+			values = append(values, heard[i].Score)
 		}
 		chart.Curves = append(chart.Curves, measure.Histogram(label, values, 0, decades, bins))
 	}
@@ -193,11 +184,11 @@ func (x *exam) pictures(task string, all samples, heard []said, detector system)
 	x.result.Confusions = append(x.result.Confusions, confusion)
 	if learning > 0 {
 		x.result.Notes = append(x.result.Notes,
-			fmt.Sprintf("%s: of %d of %d responses the detector said that it was still learning; their raw scores count.", task, learning, len(all)))
+			fmt.Sprintf("%s: of %d of %d responses the detector said that it was still learning; their raw scores order them.", task, learning, len(all)))
 	}
 }
 
-func (x *exam) notes(frozen bool) {
+func (x *exam) notes(frozen, flattered bool) {
 	if len(x.rows) > 0 {
 		x.result.Tables = append(x.result.Tables, evals.Table{
 			Title: "Trivial baselines", Columns: []string{"task", "baseline", "AUROC", "F1", "balanced accuracy", "responses"}, Rows: x.rows,
@@ -206,6 +197,9 @@ func (x *exam) notes(frozen bool) {
 	how := "Thresholds, for F1 and balanced accuracy, are those with the best balanced accuracy on the other folds; a context's responses share a fold."
 	if frozen {
 		how = "Thresholds, for F1 and balanced accuracy, are frozen; nothing was learnt from these responses."
+	}
+	if flattered {
+		x.result.Notes = append(x.result.Notes, evals.Flattered)
 	}
 	x.result.Notes = append(x.result.Notes, how,
 		"qa is a smoke test: invented answers are whole sentences and right ones a few words, so that length alone nearly tells them apart.",

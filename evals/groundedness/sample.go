@@ -1,9 +1,6 @@
 package groundedness
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -50,7 +47,7 @@ func (s sample) check() error {
 type samples []sample
 
 func load(env evals.Env) (map[string]samples, error) {
-	all, err := evals.ReadJSONL(env, env.Path("groundedness.jsonl.gz"), sample.check)
+	all, err := evals.ReadJSONL(env, env.Path("groundedness.jsonl.gz"), evals.Distinct(func(s sample) string { return s.ID }, sample.check))
 	if err != nil {
 		return nil, err
 	}
@@ -74,8 +71,18 @@ func (all samples) hallucinated() []bool {
 func (all samples) contexts() []string {
 	out := make([]string, len(all))
 	for i, s := range all {
-		sum := sha256.Sum256([]byte(s.Context))
-		out[i] = hex.EncodeToString(sum[:16])
+		out[i] = s.Context
+	}
+	return out
+}
+
+// grounded are the samples that hold and are grounded: what is normal.
+func (all samples) grounded(hold func(i int) bool) samples {
+	var out samples
+	for i, s := range all {
+		if s.Label == grounded && hold(i) {
+			out = append(out, s)
+		}
 	}
 	return out
 }
@@ -91,9 +98,10 @@ func (all samples) where(hold func(i int) bool) []int {
 	return out
 }
 
-// digest names the samples in keys of resumable steps.
-func (all samples) digest() string {
-	h := sha256.New()
-	_ = json.NewEncoder(h).Encode(all) // strings into a hash: cannot fail
-	return hex.EncodeToString(h.Sum(nil)[:12])
+func (all samples) pick(which []int) samples {
+	out := make(samples, 0, len(which))
+	for _, i := range which {
+		out = append(out, all[i])
+	}
+	return out
 }

@@ -204,6 +204,11 @@ func TestFrozenLearnsNothingAndKeepsItsThreshold(t *testing.T) {
 	require.Equal(t, 0.5, metrics["qa.balanced_accuracy"].Value, "all lie above the frozen threshold")
 	require.InDelta(t, 2.0/3, metrics["qa.f1"].Value, 1e-12)
 	require.Contains(t, report.Results[0].Notes[0], "frozen")
+	require.NotContains(t, report.Results[0].Notes, evals.Flattered)
+
+	same := options(writeAll(t, dataset(10)))
+	same.Model = &model
+	require.Contains(t, run(t, w.parts(), same).Results[0].Notes, evals.Flattered)
 }
 
 func TestModelWithoutDetectorOrTask(t *testing.T) {
@@ -301,14 +306,14 @@ func TestErrorsOfThePipelineEndTheRun(t *testing.T) {
 
 func TestTrace(t *testing.T) {
 	s := dataset(1)[0]
-	trace := s.trace(judgedAt)
+	trace := s.trace(evals.JudgedAt)
 	require.Equal(t, 0, trace.Root)
 	require.Len(t, trace.Spans, 3)
 	require.Equal(t, s.Context, trace.Spans[1].Retrieval.Documents[0].Text)
 	require.Equal(t, s.Question, trace.Spans[2].Input[0].Text())
 	require.Equal(t, s.Response, trace.Spans[2].Output[0].Text())
 	s.Question = ""
-	require.Empty(t, s.trace(judgedAt).Spans[2].Input, "nobody asked")
+	require.Empty(t, s.trace(evals.JudgedAt).Spans[2].Input, "nobody asked")
 }
 
 func TestNovelBigramShare(t *testing.T) {
@@ -320,20 +325,15 @@ func TestNovelBigramShare(t *testing.T) {
 	}
 }
 
-func TestStrangeness(t *testing.T) {
-	heard := hear([]engine.Finding{
-		{Type: engine.UngroundedResponse, P: 0.5, Raw: 9}, {Type: engine.UngroundedResponse, P: 0.1, Raw: 1, Learning: true}, {Type: engine.Jailbreak},
+func TestThreshold(t *testing.T) {
+	scores := scoresOf([]evals.Opinion{
+		{Score: 0.3, Found: true}, {Score: 0.4, Found: true}, {Score: 1, Found: true}, {Score: 0.3, Found: true, Learning: true}, {Score: 0},
 	})
-	require.Equal(t, said{strangeness{0.1, 1}, true, true}, heard, "the strangest counts")
-	require.Equal(t, said{strangeness: least}, hear(nil))
-
-	scores := []strangeness{{0.5, 1}, {0.5, 2}, {0.1, 0}, {0.5, 1}, least}
-	require.Equal(t, []float64{1, 2, 3, 1, 0}, ranks(scores), "raw scores order what has one p-value")
-
+	require.Equal(t, []float64{0.3, 0.4, 1, 0.3, unsaid}, scores)
 	all := []int{0, 1, 2, 3, 4}
-	require.Equal(t, scores[1], threshold(scores, []bool{false, true, true, false, false}, all))
-	require.Equal(t, most, threshold(scores, make([]bool, 5), all), "without a positive nothing is ever said")
-	require.NotContains(t, above(scores, most), true)
+	require.Equal(t, 0.4, threshold(scores, []bool{false, true, true, false, false}, all))
+	require.Equal(t, never, threshold(scores, make([]bool, 5), all), "without a positive nothing is ever said")
+	require.NotContains(t, reach(scores, never), true)
 }
 
 // TestSharedData checks the loader and the baselines on the development data, whose README names the figure.
@@ -361,7 +361,7 @@ func FuzzSample(f *testing.F) {
 		if json.Unmarshal(line, &s) != nil || s.check() != nil {
 			return
 		}
-		require.Len(t, s.trace(judgedAt).Spans, 3)
+		require.Len(t, s.trace(evals.JudgedAt).Spans, 3)
 		for _, b := range baselines {
 			require.GreaterOrEqual(t, b.score(s), 0.0)
 		}

@@ -5,10 +5,8 @@ import (
 	"time"
 
 	"github.com/llm-sentinel/llm-sentinel/engine"
+	"github.com/llm-sentinel/llm-sentinel/evals"
 )
-
-// judgedAt is when every judged trace begins; what is learnt came before, one trace a minute. Times carry no meaning.
-var judgedAt = time.Date(2025, 1, 8, 12, 0, 0, 0, time.UTC)
 
 // trace is the sample as an application would have sent it: an agent retrieves the context and a model answers from it.
 func (s sample) trace(start time.Time) engine.Trace {
@@ -31,21 +29,8 @@ func (s sample) trace(start time.Time) engine.Trace {
 		DataSource: "context", Query: s.Question, TopK: 1, Documents: []engine.Document{{ID: "context", Text: s.Context}},
 	}
 	if s.Question != "" {
-		spans[2].Input = []engine.Message{message("user", s.Question)}
+		spans[2].Input = evals.Said("user", s.Question)
 	}
-	spans[2].Output = []engine.Message{message("assistant", s.Response)}
+	spans[2].Output = evals.Said("assistant", s.Response)
 	return engine.NewTrace(id, spans)
-}
-
-func message(role, text string) engine.Message {
-	return engine.Message{Role: role, Parts: []engine.Part{{Kind: engine.PartText, Text: text}}}
-}
-
-// history is the spans of samples that came before judgedAt.
-func (all samples) history(which []int) []engine.Span {
-	var out []engine.Span
-	for k, i := range which {
-		out = append(out, all[i].trace(judgedAt.Add(-time.Duration(len(which)-k)*time.Minute)).Spans...)
-	}
-	return out
 }

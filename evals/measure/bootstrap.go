@@ -15,11 +15,7 @@ const Resamples = 1000
 // Tibshirani, An Introduction to the Bootstrap, 1993, ch. 13). With groups, one name a case, whole groups are drawn: cases of a group
 // are near copies. Resamples on which the statistic is NaN, such as an AUROC without a positive, are left out.
 func Bootstrap(seed uint64, n int, groups []string, statistic func(cases []int) float64) evals.Interval {
-	all := make([]int, n)
-	for i := range all {
-		all[i] = i
-	}
-	return interval(statistic(all), resample(seed, n, groups, statistic))
+	return interval(statistic(All(n)), resample(seed, n, groups, statistic))
 }
 
 // Paired is the difference a less b of two statistics of the same cases, both evaluated on each resample.
@@ -29,13 +25,27 @@ func Paired(seed uint64, n int, groups []string, a, b func(cases []int) float64)
 
 // Mean is the mean of values with its interval, the usual statistic of cases.
 func Mean(seed uint64, values []float64, groups []string) evals.Interval {
-	return Bootstrap(seed, len(values), groups, func(cases []int) float64 {
+	return Bootstrap(seed, len(values), groups, MeanOf(values))
+}
+
+// MeanOf is the statistic mean, of values.
+func MeanOf(values []float64) func(cases []int) float64 {
+	return func(cases []int) float64 {
 		var sum float64
 		for _, i := range cases {
 			sum += values[i]
 		}
 		return sum / float64(len(cases))
-	})
+	}
+}
+
+// All are the cases 0 to n-1.
+func All(n int) []int {
+	out := make([]int, n)
+	for i := range out {
+		out[i] = i
+	}
+	return out
 }
 
 func resample(seed uint64, n int, groups []string, statistic func([]int) float64) []float64 {

@@ -233,9 +233,11 @@ func (b *board) metric(f figure, seed uint64) (m evals.Metric, why string) {
 	}
 	for _, base := range baselines {
 		plain := b.statistic(f, s, base)
-		if x := plain(s.all); !math.IsNaN(x) {
-			m.Baselines[string(base)] = x
+		x := plain(s.all)
+		if math.IsNaN(x) {
+			continue
 		}
+		m.Baselines[string(base)] = x
 		if f.gains {
 			if m.Gains == nil {
 				m.Gains = make(map[string]evals.Interval)

@@ -4,9 +4,9 @@ import (
 	"cmp"
 	"context"
 	"math/rand/v2"
-	"time"
 
 	"github.com/llm-sentinel/llm-sentinel/engine"
+	"github.com/llm-sentinel/llm-sentinel/evals"
 	"github.com/llm-sentinel/llm-sentinel/evals/measure"
 )
 
@@ -55,12 +55,8 @@ func teach(ctx context.Context, p Pipeline, texts []text) error {
 		}
 	}
 	rand.New(rand.NewPCG(uint64(len(normal)), 0)).Shuffle(len(normal), func(i, j int) { normal[i], normal[j] = normal[j], normal[i] })
-	spans := make([]engine.Span, len(normal))
-	for i, t := range normal {
-		spans[i] = t.span(judged.Add(-time.Duration(len(normal)-i) * time.Minute))
-	}
 	if err := p.Attacks(ctx, known); err != nil {
 		return err
 	}
-	return p.Learn(ctx, spans)
+	return p.Learn(ctx, evals.History(normal, text.trace))
 }

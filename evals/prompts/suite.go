@@ -24,10 +24,7 @@ type Pipeline interface {
 }
 
 // Parts make pipelines. Without Fresh there is nothing to measure but the baselines.
-type Parts struct {
-	Fresh   func(ctx context.Context) (Pipeline, error)               // one that knows only what ships with the program
-	Restore func(ctx context.Context, saved []byte) (Pipeline, error) // one that knows what another has learnt
-}
+type Parts = evals.Parts[Pipeline]
 
 // Suite implements evals.Suite.
 type Suite struct{ parts Parts }
@@ -52,14 +49,14 @@ func (s *Suite) Fit(ctx context.Context, env evals.Env) (json.RawMessage, error)
 	if err != nil {
 		return nil, err
 	}
-	m := model{Data: digest(ofData(texts))}
+	m := model{Data: evals.Digest(ofData(texts))}
 	var served []opinion
 	if s.parts.Fresh != nil {
 		progress := counter(env, folds+1)
 		if served, err = s.crossValidate(ctx, env, texts, progress); err != nil {
 			return nil, err
 		}
-		err = with(ctx, s.parts.Fresh, func(p Pipeline) error {
+		err = evals.With(ctx, s.parts.Fresh, func(p Pipeline) error {
 			if err := teach(ctx, p, texts); err != nil {
 				return err
 			}
@@ -105,8 +102,8 @@ func (s *Suite) Run(ctx context.Context, env evals.Env, frozen json.RawMessage) 
 		return evals.Result{}, err
 	}
 	r := newBoard(texts, served, shipped, m.Thresholds).result(env.Seed)
-	if m.Data == digest(ofData(texts)) {
-		r.Notes = append(r.Notes, "The model was fitted on these very texts: it knows them all, and its figures mean nothing.")
+	if m.Data == evals.Digest(ofData(texts)) {
+		r.Notes = append(r.Notes, evals.Flattered)
 	}
 	return r, nil
 }
@@ -132,8 +129,8 @@ func (s *Suite) crossValidate(ctx context.Context, env evals.Env, texts []text, 
 					learnt = append(learnt, t)
 				}
 			}
-			opinions, err := evals.Resume(env.Steps, "fold "+digest(learnt)+" "+digest(held), func() (out []opinion, err error) {
-				err = with(ctx, s.parts.Fresh, func(p Pipeline) error {
+			opinions, err := evals.Resume(env.Steps, "fold "+evals.Digest(learnt)+" "+evals.Digest(held), func() (out []opinion, err error) {
+				err = evals.With(ctx, s.parts.Fresh, func(p Pipeline) error {
 					if err := teach(ctx, p, learnt); err != nil {
 						return err
 					}
@@ -157,7 +154,7 @@ func (s *Suite) crossValidate(ctx context.Context, env evals.Env, texts []text, 
 
 // scoreFrozen judges all texts by a saved pipeline.
 func (s *Suite) scoreFrozen(ctx context.Context, texts []text, saved []byte, progress func(step string)) (out []opinion, err error) {
-	err = with(ctx, func(ctx context.Context) (Pipeline, error) { return s.parts.Restore(ctx, saved) }, func(p Pipeline) error {
+	err = evals.With(ctx, s.parts.Saved(saved), func(p Pipeline) error {
 		out, err = judge(ctx, p, texts)
 		return err
 	})
@@ -170,8 +167,8 @@ func (s *Suite) scoreFrozen(ctx context.Context, texts []text, saved []byte, pro
 
 // scoreShipped judges all texts by a pipeline that has learnt nothing.
 func (s *Suite) scoreShipped(ctx context.Context, env evals.Env, texts []text, progress func(step string)) ([]opinion, error) {
-	out, err := evals.Resume(env.Steps, "shipped "+digest(texts), func() (out []opinion, err error) {
-		err = with(ctx, s.parts.Fresh, func(p Pipeline) error {
+	out, err := evals.Resume(env.Steps, "shipped "+evals.Digest(texts), func() (out []opinion, err error) {
+		err = evals.With(ctx, s.parts.Fresh, func(p Pipeline) error {
 			out, err = judge(ctx, p, texts)
 			return err
 		})
@@ -182,15 +179,6 @@ func (s *Suite) scoreShipped(ctx context.Context, env evals.Env, texts []text, p
 	}
 	progress("judged by what ships")
 	return out, nil
-}
-
-// with makes a pipeline, uses it and closes it.
-func with(ctx context.Context, open func(context.Context) (Pipeline, error), use func(Pipeline) error) error {
-	p, err := open(ctx)
-	if err != nil {
-		return err
-	}
-	return errors.Join(use(p), p.Close())
 }
 
 // counter tells of steps that end in any order, one at a time.

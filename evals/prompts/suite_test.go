@@ -292,12 +292,12 @@ func TestFrozen(t *testing.T) {
 	require.InDelta(t, 1, r.Metrics["jailbreak.auroc"].Value, 1e-12)
 	require.InDelta(t, 0.5, r.Metrics["jailbreak.tpr_at_1pct_fpr"].Value, 1e-12)
 	require.InDelta(t, 0.5, r.Metrics["injection.tpr_at_1pct_fpr"].Value, 1e-12)
-	require.NotContains(t, strings.Join(r.Notes, " "), "these very texts")
+	require.NotContains(t, strings.Join(r.Notes, " "), "this very data")
 	require.Contains(t, strings.Join(r.Notes, " "), "Frozen")
 
 	fitted.Model = &m
 	_, r = run(t, suite, fitted)
-	require.Contains(t, strings.Join(r.Notes, " "), "these very texts")
+	require.Contains(t, strings.Join(r.Notes, " "), "this very data")
 
 	// A model from before there was a detector of injections has no threshold for it.
 	var old model

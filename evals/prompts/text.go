@@ -57,7 +57,7 @@ func (t text) validate() error {
 
 // load reads the texts of the data, and after them those of the over-defence list.
 func load(env evals.Env) ([]text, error) {
-	texts, err := evals.ReadJSONL(env, env.Path("prompts.jsonl.gz"), text.validate)
+	texts, err := evals.ReadJSONL(env, env.Path("prompts.jsonl.gz"), evals.Distinct(func(t text) string { return t.ID }, text.validate))
 	if err != nil {
 		return nil, err
 	}
@@ -88,11 +88,8 @@ func (t text) group() string {
 // service is what all texts are sent to.
 const service = "prompts"
 
-// judged is the event time at which texts are judged. What is learnt lies before it, a text a minute.
-var judged = time.Date(2025, time.March, 1, 0, 0, 0, 0, time.UTC)
-
-// span is the one span of the text's trace. Each text comes from a user of its own.
-func (t text) span(end time.Time) engine.Span {
+// trace is the text as an application would have sent it, in one span. Each text comes from a user of its own.
+func (t text) trace(end time.Time) engine.Trace {
 	sum := sha256.Sum256([]byte(t.ID + "\x00" + t.Text))
 	s := engine.Span{
 		TraceID: engine.TraceID(sum[:16]), SpanID: engine.SpanID(sum[16:24]), Service: service, Start: end.Add(-time.Second), End: end,
@@ -101,11 +98,11 @@ func (t text) span(end time.Time) engine.Span {
 	if t.Kind == kindDocument {
 		s.Name, s.Operation = "retrieval", engine.OpRetrieval
 		s.Retrieval = engine.Retrieval{Documents: []engine.Document{{ID: t.ID, Text: t.Text}}}
-		return s
+	} else {
+		s.Name, s.Operation = "chat", engine.OpChat
+		s.Input = evals.Said("user", t.Text)
 	}
-	s.Name, s.Operation = "chat", engine.OpChat
-	s.Input = []engine.Message{{Role: "user", Parts: []engine.Part{{Kind: engine.PartText, Text: t.Text}}}}
-	return s
+	return engine.NewTrace(s.TraceID, []engine.Span{s})
 }
 
 // memo is the text as a known attack; ok is false for one whose place is not known. Of a document only the line that was put into it is
@@ -113,7 +110,7 @@ func (t text) span(end time.Time) engine.Span {
 func (t text) memo() (m engine.Memo, ok bool) {
 	m = engine.Memo{
 		ID: t.ID, Collection: engine.Collection{Purpose: engine.PurposeAttack, Kind: engine.TextUserPrompt},
-		Text: t.Text, Family: t.Family, Source: t.Source, At: judged,
+		Text: t.Text, Family: t.Family, Source: t.Source, At: evals.JudgedAt,
 	}
 	if t.Kind == kindUser {
 		return m, true
@@ -130,13 +127,4 @@ func (t text) memo() (m engine.Memo, ok bool) {
 	}
 	m.Text = strings.TrimSpace(m.Text)
 	return m, true
-}
-
-// digest names texts in their order by what is in them.
-func digest(texts []text) string {
-	h := sha256.New()
-	for _, t := range texts {
-		fmt.Fprintf(h, "%q %q %q %q %q %q %q %q\n", t.ID, t.Text, t.Kind, t.Label, t.Family, t.Cluster, t.Position, t.Source)
-	}
-	return hex.EncodeToString(h.Sum(nil)[:12])
 }

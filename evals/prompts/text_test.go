@@ -34,11 +34,11 @@ func TestValidate(t *testing.T) {
 }
 
 func TestSpan(t *testing.T) {
-	user := text{ID: "u", Text: "what a user typed", Kind: kindUser}.span(judged)
+	user := text{ID: "u", Text: "what a user typed", Kind: kindUser}.trace(evals.JudgedAt).Spans[0]
 	require.Equal(t, engine.OpChat, user.Operation)
 	require.Equal(t, "user", user.Input[0].Role)
 	require.Equal(t, "what a user typed", user.Input[0].Text())
-	document := text{ID: "d", Text: "what was found", Kind: kindDocument}.span(judged)
+	document := text{ID: "d", Text: "what was found", Kind: kindDocument}.trace(evals.JudgedAt).Spans[0]
 	require.Equal(t, engine.OpRetrieval, document.Operation)
 	require.Equal(t, "what was found", document.Retrieval.Documents[0].Text)
 	require.Empty(t, document.Input)
@@ -67,7 +67,7 @@ func TestMemo(t *testing.T) {
 }
 
 // Smaller p-values score higher; among equal ones the raw score decides, however large it is.
-func TestAttackScore(t *testing.T) {
+func TestScoresLieAboveThatOfAnUnseenText(t *testing.T) {
 	rising := []engine.Finding{
 		{P: 1, Raw: math.Inf(-1)},
 		{P: 1, Raw: -3},
@@ -82,7 +82,8 @@ func TestAttackScore(t *testing.T) {
 	}
 	scores := make([]float64, len(rising))
 	for i, f := range rising {
-		scores[i] = attackScore(f)
+		f.Type = engine.Jailbreak
+		scores[i] = evals.OpinionOf([]engine.Finding{f}, engine.Jailbreak).Score
 	}
 	require.IsIncreasing(t, scores)
 	require.Greater(t, scores[0], float64(unseen))
@@ -164,7 +165,7 @@ func FuzzText(f *testing.F) {
 		if json.Unmarshal(data, &x) != nil || x.validate() != nil {
 			return
 		}
-		require.Len(t, engine.Traces([]engine.Span{x.span(judged)}), 1)
+		require.Len(t, engine.Traces(x.trace(evals.JudgedAt).Spans), 1)
 		if m, ok := x.memo(); ok {
 			require.NotEmpty(t, strings.TrimSpace(m.Text))
 		}

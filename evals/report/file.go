@@ -87,6 +87,13 @@ func decode(from io.Reader) (evals.Report, error) {
 	if r.Suites == nil {
 		return evals.Report{}, errors.New(`it has no "suites"`)
 	}
+	for suite, metrics := range r.Suites {
+		for name, m := range metrics {
+			if !(m.Low <= m.Value && m.Value <= m.High) {
+				return evals.Report{}, fmt.Errorf("%s.%s: its value %g is not within its interval %g to %g", suite, name, m.Value, m.Low, m.High)
+			}
+		}
+	}
 	return r, nil
 }
 

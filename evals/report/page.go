@@ -20,13 +20,13 @@ var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{"nu
 
 // page is what the template shows.
 type page struct {
-	Version  string
-	Seed     uint64
-	Frozen   string
-	Skipped  int
-	Failures []string
-	Slower   []string // falls of times and rates
-	Suites   []suite
+	Version   string
+	Seed      uint64
+	Frozen    string
+	Malformed int
+	Failures  []string
+	Slower    []string // falls of times and rates
+	Suites    []suite
 }
 
 type suite struct {
@@ -40,7 +40,8 @@ type suite struct {
 	Confusions  []heatMap
 	Tables      []evals.Table
 	Unavailable []absent
-	Skipped     []evals.Skipped
+	Malformed   int
+	Skipped     []evals.Skipped // the first of them
 }
 
 type metric struct {
@@ -79,7 +80,7 @@ type heatCell struct {
 const maxShade = 55
 
 func writePage(w io.Writer, r evals.Report, falls []Fall) error {
-	p := page{Version: r.Version, Seed: r.Seed, Frozen: r.Frozen, Skipped: len(r.Skipped), Failures: Failures(r, falls)}
+	p := page{Version: r.Version, Seed: r.Seed, Frozen: r.Frozen, Malformed: malformed(r), Failures: Failures(r, falls)}
 	fallen := make(map[string]bool)
 	for _, f := range falls {
 		if f.Fails() {
@@ -93,7 +94,10 @@ func writePage(w io.Writer, r evals.Report, falls []Fall) error {
 		results[result.Suite] = result
 	}
 	for i, name := range suiteNames(r) {
-		s := suite{Name: name, ID: "suite-" + strconv.Itoa(i+1), Why: r.Unavailable[name], Notes: results[name].Notes, Tables: results[name].Tables}
+		s := suite{
+			Name: name, ID: "suite-" + strconv.Itoa(i+1), Why: r.Unavailable[name], Malformed: r.Malformed[name],
+			Notes: results[name].Notes, Tables: results[name].Tables,
+		}
 		if seconds, ran := r.Seconds[name]; ran {
 			s.Seconds = strconv.FormatFloat(seconds, 'f', 1, 64)
 		}

@@ -56,8 +56,9 @@ func sample() evals.Report {
 		Unavailable: map[string]string{
 			"prompts.injection.auroc": "no detector reports prompt_injection yet", "explanations": "there is no model server",
 		},
-		Skipped: []evals.Skipped{{Suite: "prompts", File: "prompts.jsonl.gz", Line: 7, Reason: `label: "maybe" is not known`}},
-		Seed:    1, Version: "v1.2.3", Seconds: map[string]float64{"prompts": 3.25, "retrieval": 1},
+		Malformed: map[string]int{"prompts": 2},
+		Skipped:   []evals.Skipped{{Suite: "prompts", File: "prompts.jsonl.gz", Line: 7, Reason: `label: "maybe" is not known`}},
+		Seed:      1, Version: "v1.2.3", Seconds: map[string]float64{"prompts": 3.25, "retrieval": 1},
 		Results: []evals.Result{prompts, retrieval},
 	}
 }
@@ -122,7 +123,10 @@ func TestWhatIsNoReportIsRefusedByName(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "old.json")
 	_, err := Read(path)
 	require.ErrorIs(t, err, os.ErrNotExist)
-	for name, text := range map[string]string{"no JSON": "<html>", "other JSON": `{"a": 1}`, "cut off": `{"suites": {"a": `} {
+	for name, text := range map[string]string{"no JSON": "<html>", "other JSON": `{"a": 1}`, "cut off": `{"suites": {"a": `,
+		"NaN": `{"suites": {"a": {"m": {"value": NaN}}}}`, "no intervals": `{"suites": {"a": {"m": {"value": 0.9}}}}`,
+		"an interval elsewhere": `{"suites": {"a": {"m": {"value": 0.9, "low": 0.95, "high": 1}}}}`,
+	} {
 		t.Run(name, func(t *testing.T) {
 			require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
 			_, err := Read(path)

@@ -50,12 +50,21 @@ func Print(w io.Writer, r evals.Report) error {
 			return err
 		}
 	}
-	if len(r.Skipped) > 0 {
-		if _, err := fmt.Fprintf(w, "\nmalformed lines skipped: %d\n", len(r.Skipped)); err != nil {
+	if n := malformed(r); n > 0 {
+		if _, err := fmt.Fprintf(w, "\nmalformed lines skipped: %d\n", n); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// malformed is how many lines all suites left out.
+func malformed(r evals.Report) int {
+	n := 0
+	for _, lines := range r.Malformed {
+		n += lines
+	}
+	return n
 }
 
 // Markdown writes the same table for a README, and what is unavailable as a list below it.

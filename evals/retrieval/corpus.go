@@ -2,8 +2,6 @@ package retrieval
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -24,7 +22,7 @@ const noise = 0.35
 type corpus struct {
 	real    bool // all are of real texts
 	model   engine.Model
-	sum     string   // of the texts, hexadecimal
+	sum     string   // digest of the texts
 	texts   []string // of base; a perturbed copy has the text of its original
 	base    [][]float32
 	queries [][]float32
@@ -40,13 +38,11 @@ func (s *Suite) corpus(ctx context.Context, env evals.Env) (corpus, error) {
 	random := rand.New(rand.NewPCG(env.Seed, 1))
 	random.Shuffle(len(texts), func(i, j int) { texts[i], texts[j] = texts[j], texts[i] })
 	c := corpus{real: true}
-	sum := sha256.New()
 	const call = 256
 	for some := range slices.Chunk(texts, call) {
 		plain := make([]string, len(some))
 		for i, t := range some {
 			plain[i] = t.Text
-			_, _ = fmt.Fprintf(sum, "%q\n", t.Text) // a hash takes all
 		}
 		vectors, err := s.parts.Embedder.Embed(ctx, plain)
 		if err != nil {
@@ -68,7 +64,7 @@ func (s *Suite) corpus(ctx context.Context, env evals.Env) (corpus, error) {
 	if len(c.base) < minBase {
 		return corpus{}, evals.Unavailable("%s has %d texts to search among, want %d", env.Data, len(c.base), minBase)
 	}
-	c.model, c.sum = s.parts.Embedder.Model(), hex.EncodeToString(sum.Sum(nil))
+	c.model, c.sum = s.parts.Embedder.Model(), evals.Digest(texts)
 	return c, nil
 }
 

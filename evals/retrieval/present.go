@@ -68,11 +68,11 @@ func (o outcome) row() []string {
 		recall = fmt.Sprintf("%.4f", stat.Mean(o.Recall, nil))
 	}
 	if len(o.Seconds) > 0 {
-		rate = fmt.Sprintf("%.0f", o.rate(upTo(len(o.Seconds))))
+		rate = fmt.Sprintf("%.0f", o.rate(measure.All(len(o.Seconds))))
 	}
 	return []string{
 		o.backend, fmt.Sprint(o.vectors), fmt.Sprint(n), recall,
-		fmt.Sprintf("%.2f", quantile(o.Millis, upTo(n), 0.5)), fmt.Sprintf("%.2f", quantile(o.Millis, upTo(n), 0.99)), rate,
+		fmt.Sprintf("%.2f", quantile(o.Millis, measure.All(n), 0.5)), fmt.Sprintf("%.2f", quantile(o.Millis, measure.All(n), 0.99)), rate,
 	}
 }
 
@@ -82,7 +82,7 @@ func (o outcome) curve() evals.Curve {
 	c := evals.Curve{Name: fmt.Sprintf("%s, %d vectors", o.backend, o.vectors)}
 	for i := range points + 1 {
 		p := float64(i) / points
-		c.X, c.Y = append(c.X, quantile(o.Millis, upTo(len(o.Millis)), p)), append(c.Y, p)
+		c.X, c.Y = append(c.X, quantile(o.Millis, measure.All(len(o.Millis)), p)), append(c.Y, p)
 	}
 	return c
 }
@@ -95,12 +95,4 @@ func quantile(values []float64, cases []int, p float64) float64 {
 	}
 	slices.Sort(some)
 	return stat.Quantile(p, stat.Empirical, some, nil)
-}
-
-func upTo(n int) []int {
-	out := make([]int, n)
-	for i := range out {
-		out[i] = i
-	}
-	return out
 }

@@ -42,16 +42,16 @@ func (r *report) metrics() {
 	if n == 0 {
 		r.Unavailable["recall"] = "no day has an incident"
 	} else {
-		ours, theirs := meanOf(r.product.values(isFound)), meanOf(r.thresholds.values(isFound))
+		ours, theirs := measure.MeanOf(r.product.values(isFound)), measure.MeanOf(r.thresholds.values(isFound))
 		r.set("recall", evals.Metric{
-			N: n, Baselines: map[string]float64{thresholdBaseline: theirs(all(n))},
+			N: n, Baselines: map[string]float64{thresholdBaseline: theirs(measure.All(n))},
 			Gains: map[string]evals.Interval{thresholdBaseline: measure.Paired(r.seed, n, r.groups(r.product), ours, theirs)},
 		}, measure.Bootstrap(r.seed, n, r.groups(r.product), ours))
 	}
 
 	ours, theirs := r.falsePerDay(r.product), r.falsePerDay(r.thresholds)
 	r.set("false_per_day", evals.Metric{
-		N: len(r.days), Lower: true, Unit: "incidents/day", Baselines: map[string]float64{thresholdBaseline: theirs(all(len(r.days)))},
+		N: len(r.days), Lower: true, Unit: "incidents/day", Baselines: map[string]float64{thresholdBaseline: theirs(measure.All(len(r.days)))},
 		Gains: map[string]evals.Interval{thresholdBaseline: measure.Paired(r.seed, len(r.days), nil, ours, theirs)},
 	}, measure.Bootstrap(r.seed, len(r.days), nil, ours))
 
@@ -69,18 +69,18 @@ func (r *report) metrics() {
 	}
 	r.set("median_delay_windows", delay, measure.Bootstrap(r.seed, n, r.groups(found), medianOf(r.delaysOf(found))))
 
-	named := meanOf(found.values(func(v verdict) bool { return v.named }))
+	named := measure.MeanOf(found.values(func(v verdict) bool { return v.named }))
 	for name, right := range map[string]func(verdict) bool{
 		"cause.top1": func(v verdict) bool { return v.top1 },
 		"cause.top3": func(v verdict) bool { return v.top3 },
 	} {
-		ours := meanOf(found.values(right))
+		ours := measure.MeanOf(found.values(right))
 		m := evals.Metric{
-			N: n, Baselines: map[string]float64{subjectBaseline: named(all(n))},
+			N: n, Baselines: map[string]float64{subjectBaseline: named(measure.All(n))},
 			Gains: map[string]evals.Interval{subjectBaseline: measure.Paired(r.seed, n, r.groups(found), ours, named)},
 		}
 		if k := len(alarmed.cases); k > 0 {
-			m.Baselines[thresholdBaseline] = meanOf(alarmed.values(right))(all(k))
+			m.Baselines[thresholdBaseline] = measure.MeanOf(alarmed.values(right))(measure.All(k))
 		}
 		r.set(name, m, measure.Bootstrap(r.seed, n, r.groups(found), ours))
 	}
@@ -125,11 +125,6 @@ func (r *report) delaysOf(s score) []float64 {
 	return out
 }
 
-// meanOf is the statistic mean, of values.
-func meanOf(values []float64) func([]int) float64 {
-	return func(cases []int) float64 { return sum(chosen(values, cases)) / float64(len(cases)) }
-}
-
 // medianOf is the statistic median, of values.
 func medianOf(values []float64) func([]int) float64 {
 	return func(cases []int) float64 { return median(chosen(values, cases)) }
@@ -139,15 +134,6 @@ func chosen(values []float64, cases []int) []float64 {
 	out := make([]float64, len(cases))
 	for i, c := range cases {
 		out[i] = values[c]
-	}
-	return out
-}
-
-// all are the cases 0 to n-1.
-func all(n int) []int {
-	out := make([]int, n)
-	for i := range out {
-		out[i] = i
 	}
 	return out
 }
@@ -238,7 +224,7 @@ func (r *report) byRawMetric() evals.Table {
 		of := r.thresholds.of(func(v verdict) bool { return v.truth.Type == string(m.kind) })
 		one := score{wrong: slices.DeleteFunc(slices.Clone(r.thresholds.wrong), func(w wrong) bool { return w.metric != m.name })}
 		t.Rows = append(t.Rows, []string{
-			m.name, fmt.Sprintf("%g", m.times), string(m.kind), strconv.Itoa(len(of.cases)), strconv.Itoa(of.count(isFound)), fmt.Sprintf("%.2f", r.falsePerDay(one)(all(len(r.days)))),
+			m.name, fmt.Sprintf("%g", m.times), string(m.kind), strconv.Itoa(len(of.cases)), strconv.Itoa(of.count(isFound)), fmt.Sprintf("%.2f", r.falsePerDay(one)(measure.All(len(r.days)))),
 		})
 	}
 	return t

@@ -125,36 +125,35 @@ func (r *Runner) once(ctx context.Context, env evals.Env, d Day) (Played, error)
 	return one, nil
 }
 
-func (r *Runner) play(ctx context.Context, d Day) (_ Played, err error) {
+func (r *Runner) play(ctx context.Context, d Day) (Played, error) {
 	s, err := scenario.New(d.Config)
 	if err != nil {
 		return Played{}, err
 	}
-	p, err := r.parts.Open(ctx)
-	if err != nil {
-		return Played{}, fmt.Errorf("pipeline: %w", err)
-	}
-	defer func() { err = errors.Join(err, p.Close()) }()
-	raw := newRawMetrics(r.parts.Window)
-	err = p.Play(ctx, func(yield func(engine.Batch, error) bool) {
-		markers := 0
-		for step, more := s.Next(); more; step, more = s.Next() {
-			b := r.parts.Decode(step.At, step.Traces, step.Logs)
-			if m := step.Marker; m != nil {
-				markers++
-				b.Markers = append(b.Markers, changeMarker(*m, markers))
+	var out Played
+	err = evals.With(ctx, r.parts.Open, func(p Pipeline) error {
+		raw := newRawMetrics(r.parts.Window)
+		err := p.Play(ctx, func(yield func(engine.Batch, error) bool) {
+			markers := 0
+			for step, more := s.Next(); more; step, more = s.Next() {
+				b := r.parts.Decode(step.At, step.Traces, step.Logs)
+				if m := step.Marker; m != nil {
+					markers++
+					b.Markers = append(b.Markers, changeMarker(*m, markers))
+				}
+				raw.add(b.Spans)
+				if !yield(b, nil) {
+					return
+				}
 			}
-			raw.add(b.Spans)
-			if !yield(b, nil) {
-				return
-			}
+		})
+		if err != nil {
+			return err
 		}
+		out = Played{Truths: s.Truth(), Alarms: raw.alarms(d.Config.Start.Add(d.Config.Duration / 3))}
+		out.Incidents, err = p.Incidents(ctx)
+		return err
 	})
-	if err != nil {
-		return Played{}, err
-	}
-	out := Played{Truths: s.Truth(), Alarms: raw.alarms(d.Config.Start.Add(d.Config.Duration / 3))}
-	out.Incidents, err = p.Incidents(ctx)
 	return out, err
 }
 

@@ -1,6 +1,8 @@
 package timeseries
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -44,7 +46,7 @@ func (s series) anomalous() []bool {
 	return out
 }
 
-// load reads the series that windows.json names, in the order of their names.
+// load reads the series that windows.json names, in the order of their names. Files that are missing are ErrUnavailable.
 func load(env evals.Env) ([]series, error) {
 	path := env.Path(folder, "windows.json")
 	data, err := os.ReadFile(path)
@@ -54,29 +56,67 @@ func load(env evals.Env) ([]series, error) {
 	if err != nil {
 		return nil, fmt.Errorf("timeseries: %w", err)
 	}
-	var limits map[string][][2]string
-	if err := json.Unmarshal(data, &limits); err != nil {
-		return nil, fmt.Errorf("timeseries: %s: %w", path, err)
+	// A series that makes no sense is left out as a malformed line is.
+	skip := func(name string, err error) error {
+		quoted, _ := json.Marshal(name) // a string can be marshalled
+		line := 1 + bytes.Count(data[:max(0, bytes.Index(data, quoted))], []byte("\n"))
+		return env.Skip(path, line, fmt.Errorf("%s: %w", name, err))
 	}
-	if len(limits) == 0 {
-		return nil, evals.Unavailable("%s names no series", path)
+	var limits map[string]json.RawMessage
+	if err := json.Unmarshal(data, &limits); err != nil {
+		if err := env.Skip(path, 1, err); err != nil {
+			return nil, err
+		}
 	}
 	var out []series
 	for _, name := range slices.Sorted(maps.Keys(limits)) {
-		s := series{name: name}
-		if s.times, s.values, err = readPoints(env, env.Path(folder, name)); err != nil {
+		one, err := loadSeries(env, name, limits[name])
+		switch {
+		case err == nil:
+			out = append(out, one)
+		case errors.As(err, new(malformed)):
+			err = skip(name, err)
+		}
+		if err != nil {
 			return nil, err
 		}
-		for _, w := range limits[name] {
-			rows, err := rowsOf(s.times, w)
-			if err != nil {
-				return nil, fmt.Errorf("timeseries: %s: %s: window %s to %s: %w", path, name, w[0], w[1], err)
-			}
-			s.windows = append(s.windows, rows)
-		}
-		out = append(out, s)
+	}
+	if len(out) == 0 {
+		return nil, evals.Unavailable("%s names no series that can be used", path)
 	}
 	return out, nil
+}
+
+// malformed is an error of one series and its windows.
+type malformed struct{ error }
+
+func loadSeries(env evals.Env, name string, limits json.RawMessage) (series, error) {
+	s := series{name: name}
+	if !filepath.IsLocal(name) {
+		return s, malformed{errors.New("is no path below the folder")}
+	}
+	var windows [][2]string
+	if err := json.Unmarshal(limits, &windows); err != nil {
+		return s, malformed{err}
+	}
+	var err error
+	if s.times, s.values, err = readPoints(env, env.Path(folder, name)); err != nil {
+		return s, err
+	}
+	for _, w := range windows {
+		rows, err := rowsOf(s.times, w)
+		if err != nil {
+			return s, malformed{fmt.Errorf("window %s to %s: %w", w[0], w[1], err)}
+		}
+		s.windows = append(s.windows, rows)
+	}
+	slices.SortFunc(s.windows, func(a, b nab.Window) int { return cmp.Compare(a.First, b.First) })
+	for i := 1; i < len(s.windows); i++ {
+		if s.windows[i].First <= s.windows[i-1].Last {
+			return s, malformed{fmt.Errorf("windows overlap at row %d", s.windows[i].First)}
+		}
+	}
+	return s, nil
 }
 
 // loadPublished reads a published detector's raw scores of the corpus: one a row, of the same rows.
@@ -116,7 +156,7 @@ func readPoints(env evals.Env, path string) (times []time.Time, values []float64
 	if _, err := os.Stat(path); err != nil {
 		path += ".gz"
 	}
-	err = evals.EachLine(path, func(number int, line []byte) error {
+	err = evals.EachLine(env, path, func(number int, line []byte) error {
 		if number == 1 && strings.HasPrefix(string(line), "timestamp,") {
 			return nil
 		}

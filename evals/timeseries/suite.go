@@ -31,6 +31,7 @@ func (*Suite) Name() string { return "timeseries" }
 // model is what Fit freezes.
 type model struct {
 	Thresholds map[string]map[string]float64 `json:"thresholds"` // by system, by profile
+	Data       string                        `json:"data"`       // digest of the corpus
 }
 
 // Fit freezes each system's best threshold for each profile.
@@ -39,7 +40,7 @@ func (s *Suite) Fit(ctx context.Context, env evals.Env) (json.RawMessage, error)
 	if err != nil {
 		return nil, err
 	}
-	m := model{Thresholds: make(map[string]map[string]float64)}
+	m := model{Thresholds: make(map[string]map[string]float64), Data: f.digest()}
 	for _, sys := range f.systems {
 		m.Thresholds[sys.name] = sys.best()
 	}
@@ -75,6 +76,15 @@ type field struct {
 	notes   []string
 }
 
+// digest names the corpus by its values.
+func (f *field) digest() string {
+	values := make(map[string][]float64)
+	for _, s := range f.corpus {
+		values[s.name] = s.values
+	}
+	return evals.Digest(values)
+}
+
 // field loads the corpus and lets all systems score it.
 func (s *Suite) field(ctx context.Context, env evals.Env) (*field, error) {
 	corpus, err := load(env)
@@ -87,7 +97,7 @@ func (s *Suite) field(ctx context.Context, env evals.Env) (*field, error) {
 		make func(series string) (Detector, error)
 	}
 	entrants := []entrant{
-		{zScoreName, func(string) (Detector, error) { return new(zScore), nil }},
+		{zScoreName, func(string) (Detector, error) { return new(measure.ZScore), nil }},
 		{randomName, func(series string) (Detector, error) { return newRandom(env.Seed, series), nil }},
 		{nullName, func(string) (Detector, error) { return null{}, nil }},
 	}
@@ -176,7 +186,10 @@ func (f *field) statistics() []statistic {
 		}})
 	}
 	return append(out, statistic{"vus_pr", len(f.systems[0].volumes), func(sys *system) (func([]int) float64, string) {
-		return sys.volume, f.noWindows(sys)
+		if len(sys.volumes) == 0 {
+			return nil, "no series has rows both in windows and outside"
+		}
+		return sys.volume, ""
 	}})
 }
 
@@ -196,10 +209,6 @@ func (f *field) measure(seed uint64, result *evals.Result) {
 		rows[i] = []string{sys.name}
 	}
 	for _, st := range f.statistics() {
-		all := make([]int, st.cases)
-		for i := range all {
-			all[i] = i
-		}
 		table.Columns = append(table.Columns, st.name)
 		values := make(map[string]float64)
 		var own, trivial func([]int) float64
@@ -212,7 +221,7 @@ func (f *field) measure(seed uint64, result *evals.Result) {
 				}
 				continue
 			}
-			values[sys.name] = of(all)
+			values[sys.name] = of(measure.All(st.cases))
 			rows[i] = append(rows[i], format(st.name, values[sys.name]))
 			switch sys.name {
 			case ownName:
@@ -259,7 +268,10 @@ func (f *field) explanation() []string {
 		fmt.Sprintf("vus_pr is the mean over the series with windows, all rows, with buffers of 0 to %d rows.", longestBuffer),
 	}
 	if f.model != nil {
-		return append(notes, "nab_*_frozen has the thresholds of the model; nothing of it was fitted on this corpus.")
+		if f.model.Data == f.digest() {
+			notes = append(notes, evals.Flattered)
+		}
+		return append(notes, "nab_*_frozen has the thresholds of the model.")
 	}
 	return append(notes, fmt.Sprintf("nab_*_frozen has, for each half of the series, the best threshold of the other; the mean over %d halvings.", halvings))
 }

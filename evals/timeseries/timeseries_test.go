@@ -241,18 +241,45 @@ func TestDataThatIsNotThere(t *testing.T) {
 
 func TestWindowsThatCannotBe(t *testing.T) {
 	for content, want := range map[string]string{
-		`{"made/s0.csv": [["` + stamp(500) + `", "` + stamp(510) + `"]]}`:                                        "made/s0.csv: window 2024-03-01 08:20:00 to 2024-03-01 08:30:00: the series has no row",
-		`{"made/s0.csv": [["` + stamp(9) + `", "` + stamp(3) + `"]]}`:                                            "the series has no row",
-		`{"made/s0.csv": [["monday", "` + stamp(3) + `"]]}`:                                                      "cannot parse",
-		`{"made/s0.csv": [["` + stamp(1) + `", "` + stamp(9) + `"], ["` + stamp(5) + `", "` + stamp(12) + `"]]}`: "out of order",
-		`[]`: "windows.json",
+		`[["` + stamp(500) + `", "` + stamp(510) + `"]]`:                                          "made/s1.csv: window 2024-03-01 08:20:00 to 2024-03-01 08:30:00: the series has no row",
+		`[["` + stamp(9) + `", "` + stamp(3) + `"]]`:                                              "the series has no row",
+		`[["monday", "` + stamp(3) + `"]]`:                                                        "cannot parse",
+		`[["` + stamp(11) + `", "` + stamp(19) + `"], ["` + stamp(5) + `", "` + stamp(12) + `"]]`: "made/s1.csv: windows overlap at row 11",
+		`"always"`: "cannot unmarshal",
 	} {
 		dir := corpusAt(t)
-		write(t, content, dir, folder, "windows.json")
-		var none []skipped
-		_, err := New(newLevel).Run(t.Context(), environment(dir, &none), nil)
-		require.ErrorContains(t, err, want)
+		write(t, "{\"made/s0.csv\": [],\n\"made/s1.csv\": "+content+"}", dir, folder, "windows.json")
+		env := environment(dir, new([]skipped))
+		var got []string
+		env.Skip = func(file string, line int, reason error) error {
+			got = append(got, fmt.Sprintf("%s:%d: %v", filepath.Base(file), line, reason))
+			return nil
+		}
+		corpus, err := load(env)
+		require.NoError(t, err)
+		require.Len(t, corpus, 1, "the other series is there")
+		require.Len(t, got, 1)
+		require.Contains(t, got[0], want)
+		require.Contains(t, got[0], "windows.json:2: ")
 	}
+}
+
+func TestSeriesThatCannotBe(t *testing.T) {
+	for _, content := range []string{`[]`, `{{`, `{"../../made/s0.csv": []}`, `{"/made/s0.csv": []}`, `{}`} {
+		dir := corpusAt(t)
+		write(t, content, dir, folder, "windows.json")
+		_, err := New(newLevel).Run(t.Context(), environment(dir, new([]skipped)), nil)
+		require.ErrorIs(t, err, evals.ErrUnavailable, content)
+		require.ErrorContains(t, err, "names no series that can be used")
+	}
+}
+
+func TestASeriesOfOneWindowIsNoVolume(t *testing.T) {
+	dir := corpusAt(t)
+	write(t, `{"made/s0.csv": [["`+stamp(0)+`", "2034-03-01 00:00:00"]], "made/s1.csv": []}`, dir, folder, "windows.json")
+	result := run(t, dir, newLevel, nil)
+	require.Equal(t, "no series has rows both in windows and outside", result.Unavailable["vus_pr"])
+	require.Contains(t, result.Metrics, "nab_standard")
 }
 
 func TestNoWindowAtAll(t *testing.T) {
@@ -261,7 +288,7 @@ func TestNoWindowAtAll(t *testing.T) {
 	result := run(t, dir, newLevel, nil)
 	require.Empty(t, result.Metrics)
 	require.Equal(t, "no series has a window past probation", result.Unavailable["nab_standard"])
-	require.Equal(t, "no series has a window past probation", result.Unavailable["vus_pr"])
+	require.Equal(t, "no series has rows both in windows and outside", result.Unavailable["vus_pr"])
 }
 
 func TestOneSeriesCannotBeHalved(t *testing.T) {
@@ -308,15 +335,6 @@ func TestScreening(t *testing.T) {
 	usual, high := d.Next(at, 103), d.Next(at, 10_000)
 	require.Greater(t, high, 10*usual)
 	require.Zero(t, d.Next(at, -5), "it knows positive numbers alone")
-}
-
-func TestZScore(t *testing.T) {
-	z := new(zScore)
-	for i := range 3 * zWindow {
-		require.Less(t, z.Next(start, float64(i%2)), 0.6)
-	}
-	require.Greater(t, z.Next(start, 100), 0.99)
-	require.Len(t, z.latest, zWindow)
 }
 
 // TestRealData prints what detectors that others ran have been published to score, where the development data lies beside the project.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/llm-sentinel/llm-sentinel/evals"
+	"github.com/llm-sentinel/llm-sentinel/evals/measure"
 )
 
 // timelines are, for each day, the strongest anomaly of each window above the faults. Scores are cut at most, to keep 1 in sight.
@@ -55,7 +56,7 @@ func step(c *evals.Curve, s stretch, height func(i int) float64) {
 func (r *report) delays() evals.Chart {
 	chart := evals.Chart{Title: "Faults detected within a time", X: "seconds after the injection", Y: "share of faults"}
 	for _, x := range []named{{nameEngine, &r.engine}, {nameSigma, &r.sigma}, {nameAlways, &r.always}} {
-		c := x.outcome.count(everything(len(x.outcome.stretches)), 0)
+		c := x.outcome.count(measure.All(len(x.outcome.stretches)), 0)
 		slices.Sort(c.delays)
 		curve := evals.Curve{Name: x.name, X: []float64{0}, Y: []float64{0}}
 		for i, seconds := range c.delays {
@@ -77,7 +78,7 @@ func (r *report) tradeOff() evals.Chart {
 		slices.Sort(thresholds)
 		curve := evals.Curve{Name: x.name}
 		for _, t := range slices.Compact(thresholds) {
-			if c := x.outcome.count(everything(len(x.outcome.stretches)), t); c.alarmed > 0 {
+			if c := x.outcome.count(measure.All(len(x.outcome.stretches)), t); c.alarmed > 0 {
 				curve.X, curve.Y = append(curve.X, c.recall()), append(curve.Y, c.precision())
 			}
 		}

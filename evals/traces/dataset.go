@@ -71,9 +71,6 @@ func load(env evals.Env) ([]day, error) {
 func loadDay(env evals.Env, dir string) (day, error) {
 	d := day{name: filepath.Base(dir)}
 	var err error
-	if d.faults, err = loadFaults(env, filepath.Join(dir, "faults.json")); err != nil {
-		return d, err
-	}
 	seen := make(map[spanRef]bool)
 	if d.history, err = loadSpans(env, filepath.Join(dir, "normal_spans.csv.gz"), seen); err != nil {
 		return d, err
@@ -82,10 +79,13 @@ func loadDay(env evals.Env, dir string) (day, error) {
 	if d.stream, err = loadSpans(env, filepath.Join(dir, "spans.csv.gz"), seen); err != nil {
 		return d, err
 	}
+	if len(d.stream) > 0 {
+		d.faults, err = loadFaults(env, filepath.Join(dir, "faults.json"), earliest(d.stream), d.stream[len(d.stream)-1].End)
+	}
 	if len(d.history) > 0 && len(d.stream) > 0 {
 		move(d.history, earliest(d.stream).Add(-historyGap).Sub(d.history[len(d.history)-1].End))
 	}
-	return d, nil
+	return d, err
 }
 
 type spanRef struct {
@@ -99,7 +99,7 @@ const columns = "trace_id,span_id,parent_id,pod,operation,start_unix_nano,durati
 // loadSpans reads the spans that have not been seen yet.
 func loadSpans(env evals.Env, path string, seen map[spanRef]bool) ([]engine.Span, error) {
 	var out []engine.Span
-	err := evals.EachLine(path, func(number int, line []byte) error {
+	err := evals.EachLine(env, path, func(number int, line []byte) error {
 		if number == 1 {
 			if string(line) != columns {
 				return fmt.Errorf("traces: %s: the first line must be %q, is %q", path, columns, line)
@@ -164,8 +164,9 @@ func serviceOf(pod string) string {
 	return strings.Join(parts[:max(1, len(parts)-2)], "-")
 }
 
-// loadFaults reads the injections. A file that is no JSON array has none, and is skipped as a malformed line is.
-func loadFaults(env evals.Env, path string) ([]fault, error) {
+// loadFaults reads the injections. One of which no span between two times can tell is malformed; a file that is no JSON array has none, and
+// is skipped as a malformed line is.
+func loadFaults(env evals.Env, path string, from, to time.Time) ([]fault, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, evals.Unavailable("there is no %s", path)
@@ -185,6 +186,9 @@ func loadFaults(env evals.Env, path string) ([]fault, error) {
 			return nil, env.Skip(path, line(), err)
 		}
 		f, err := parseFault(raw)
+		if err == nil && (!f.at.Before(to) || !f.at.Add(faultLength).After(from)) {
+			err = fmt.Errorf("time: no span is of %s or the %s after it", f.at.Format(time.DateTime), faultLength)
+		}
 		if err == nil {
 			out = append(out, f)
 		} else if err := env.Skip(path, line(), err); err != nil {
@@ -195,12 +199,15 @@ func loadFaults(env evals.Env, path string) ([]fault, error) {
 	return out, nil
 }
 
+// injection is an element of the file of faults.
+type injection struct {
+	Time time.Time `json:"time"`
+	Pod  string    `json:"pod"`
+	Type string    `json:"type"`
+}
+
 func parseFault(raw json.RawMessage) (fault, error) {
-	var f struct {
-		Time time.Time `json:"time"`
-		Pod  string    `json:"pod"`
-		Type string    `json:"type"`
-	}
+	var f injection
 	if err := json.Unmarshal(raw, &f); err != nil {
 		return fault{}, err
 	}

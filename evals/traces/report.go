@@ -85,7 +85,7 @@ func (r *report) result(built bool) evals.Result {
 // detection measures by stretches: what is drawn together depends on each other.
 func (r *report) detection(out *evals.Result) {
 	n := len(r.engine.stretches)
-	all := everything(n)
+	all := measure.All(n)
 	for _, f := range figures {
 		statistic := func(o *outcome) func([]int) float64 {
 			return func(cases []int) float64 { return f.of(o.count(cases, 0)) }
@@ -169,7 +169,7 @@ func (r *report) localisation(out *evals.Result, orders []ranking) {
 		for _, other := range orders[1:] {
 			theirs := other.within(k)
 			m.Baselines[other.name] = mean(theirs)
-			m.Gains[other.name] = measure.Paired(r.env.Seed, len(faults), groups, meanOf(own), meanOf(theirs))
+			m.Gains[other.name] = measure.Paired(r.env.Seed, len(faults), groups, measure.MeanOf(own), measure.MeanOf(theirs))
 		}
 		out.Metrics[topName(k)] = m
 	}
@@ -186,25 +186,7 @@ func (r *report) chance(k int) float64 {
 	return min(1, float64(k)/float64(len(services)))
 }
 
-func everything(n int) []int {
-	out := make([]int, n)
-	for i := range out {
-		out[i] = i
-	}
-	return out
-}
-
-func mean(values []float64) float64 { return meanOf(values)(everything(len(values))) }
-
-func meanOf(values []float64) func([]int) float64 {
-	return func(cases []int) float64 {
-		var sum float64
-		for _, i := range cases {
-			sum += values[i]
-		}
-		return sum / float64(len(cases))
-	}
-}
+func mean(values []float64) float64 { return measure.MeanOf(values)(measure.All(len(values))) }
 
 // named is a detector and its outcome.
 type named struct {
@@ -221,7 +203,7 @@ func (r *report) detectors(built bool) evals.Table {
 		"detector", "precision", "recall", "F1", "false alarms an hour", "median delay", "precision by run", "F1 by run",
 	}}
 	for _, x := range list {
-		c := x.outcome.count(everything(len(x.outcome.stretches)), 0)
+		c := x.outcome.count(measure.All(len(x.outcome.stretches)), 0)
 		delay := "-"
 		if d := c.medianDelay(); !math.IsNaN(d) && x.name != nameIncidents { // when an incident was raised is not what it is dated by
 			delay = fmt.Sprintf("%.0f s", d)

@@ -3,7 +3,6 @@ package traces
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"iter"
 
 	"github.com/llm-sentinel/llm-sentinel/engine"
@@ -67,30 +66,25 @@ func (s *Suite) Run(ctx context.Context, env evals.Env, _ json.RawMessage) (eval
 
 // play lets a fresh pipeline live through the day and returns what it stored, as alarms.
 func (s *Suite) play(ctx context.Context, d day) (anomalies, incidents []alarm, err error) {
-	p, err := s.parts.Open(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer func() { err = errors.Join(err, p.Close()) }()
-	if err := p.Play(ctx, d.batches()); err != nil {
-		return nil, nil, err
-	}
-	all, err := p.Anomalies(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	for i := range all {
-		anomalies = append(anomalies, alarmOf(&all[i]))
-	}
-	raised, err := p.Incidents(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	for i := range raised {
-		in := &raised[i]
-		incidents = append(incidents, alarm{from: in.Onset, at: in.LastSeen, score: in.Score})
-	}
-	return anomalies, incidents, nil
+	err = evals.With(ctx, s.parts.Open, func(p Pipeline) error {
+		if err := p.Play(ctx, d.batches()); err != nil {
+			return err
+		}
+		all, err := p.Anomalies(ctx)
+		if err != nil {
+			return err
+		}
+		for i := range all {
+			anomalies = append(anomalies, alarmOf(&all[i]))
+		}
+		raised, err := p.Incidents(ctx)
+		for i := range raised {
+			in := &raised[i]
+			incidents = append(incidents, alarm{from: in.Onset, at: in.LastSeen, score: in.Score})
+		}
+		return err
+	})
+	return anomalies, incidents, err
 }
 
 // batchSpans is how many spans are handed over at once, about a second of traffic.

@@ -290,6 +290,9 @@ func TestMalformed(t *testing.T) {
 		"no time": {`{"time": "noon", "pod": "pay-a-b", "type": "slow"}`, "noon"},
 		"pod":     {`{"time": "2024-05-01T00:00:00Z", "type": "slow"}`, "pod is missing"},
 		"type":    {`{"time": "2024-05-01T00:00:00Z", "pod": "pay-a-b"}`, "type is missing"},
+		"before":  {faultAt(90, "pay", "slow"), "no span is of 2024-05-01 "},
+		"behind":  {faultAt(101, "pay", "slow"), "no span is of 2024-05-01 "},
+		"number":  {"5", "cannot unmarshal number"},
 	} {
 		t.Run("fault "+name, func(t *testing.T) {
 			_, skipped := run(t, folderOf(t, nil, []string{good}, "[\n"+faultAt(100, "pay", "slow")+",\n"+c.fault+"]"), Parts{}, nil)
