@@ -403,10 +403,11 @@ func (x *session) drain() error {
 				x.handed -= len(o.batch) // the end of the connection returns them
 				continue
 			}
-			if err := x.settle(o); err != nil {
-				return nil
+			if x.settle(o) != nil {
+				return nil // the connection broke: its end returns what is left
 			}
-		case <-x.broken:
+		case err := <-x.broken:
+			x.log.Warn("stopped with messages unsettled; they come again", "messages", x.handed, "error", err)
 			return nil
 		case <-limit.C:
 			x.log.Warn("stopped with messages unsettled; they come again", "messages", x.handed)

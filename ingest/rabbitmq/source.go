@@ -84,7 +84,7 @@ func (s *Source) Run(ctx context.Context, next engine.Sink) error {
 		s.metrics.connected.Set(0)
 		if ctx.Err() != nil {
 			s.setDown("")
-			return nil
+			return nil //nolint:nilerr // reading ended because it was to end
 		}
 		s.setDown(err.Error())
 		if time.Since(began) > s.cfg.ReconnectMax {

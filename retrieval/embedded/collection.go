@@ -15,7 +15,8 @@ import (
 // strings are one handle, so that a filter compares words.
 type collection struct {
 	key      engine.Collection
-	vectors  []float32 // row i at [i*dimension : (i+1)*dimension]
+	vectors  []float32 // row i at [i*dimension : (i+1)*dimension], of unit length
+	codes    codes     // what a scan reads of the vectors
 	services []unique.Handle[string]
 	rows     []row
 	index    map[string]int // row by memo id
@@ -30,7 +31,7 @@ type row struct {
 }
 
 func newCollection(key engine.Collection) *collection {
-	return &collection{key: key, index: map[string]int{}}
+	return &collection{key: key, codes: newCodes(key.Model.Dimension), index: map[string]int{}}
 }
 
 func (c *collection) vector(i int) []float32 {
@@ -48,12 +49,16 @@ func (c *collection) put(m engine.Memo) {
 	if i, known := c.index[m.ID]; known {
 		c.rows[i], c.services[i] = r, service
 		copy(c.vector(i), m.Vector)
+		c.codes.set(i, m.Vector)
 		return
 	}
-	c.index[m.ID] = len(c.rows)
+	i := len(c.rows)
+	c.index[m.ID] = i
 	c.rows = append(c.rows, r)
 	c.services = append(c.services, service)
 	c.vectors = append(c.vectors, m.Vector...)
+	c.codes.grow()
+	c.codes.set(i, m.Vector)
 }
 
 // remove deletes a memo by moving the last row into its place.
@@ -64,12 +69,14 @@ func (c *collection) remove(id string) {
 	}
 	last := len(c.rows) - 1
 	copy(c.vector(i), c.vector(last))
+	c.codes.move(i, last)
 	c.rows[i], c.services[i] = c.rows[last], c.services[last]
 	c.index[c.rows[i].id] = i
 	delete(c.index, id)
 	c.rows[last] = row{} // its strings can be collected
 	c.rows, c.services = c.rows[:last], c.services[:last]
 	c.vectors = c.vectors[:last*c.key.Model.Dimension]
+	c.codes.truncate(last)
 }
 
 // memo is what row i stands for, without its vector.

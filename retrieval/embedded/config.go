@@ -10,7 +10,8 @@ import (
 type Config struct {
 	// Path of the SQLite file. With "" or ":memory:" nothing outlives the process.
 	Path string `yaml:"path"`
-	// MaxPerCollection is how many memos a collection holds. Each takes 4 bytes a dimension, its texts, and about 200 bytes.
+	// MaxPerCollection is how many memos a collection holds. Each takes 5 bytes a dimension, its texts, and about
+	// 200 bytes.
 	MaxPerCollection int `yaml:"max_per_collection"`
 	// BusyTimeout is how long a write waits for another process that holds the file.
 	BusyTimeout time.Duration `yaml:"busy_timeout"`

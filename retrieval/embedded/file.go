@@ -126,6 +126,10 @@ func (f *file) load(ctx context.Context, key engine.Collection) (*collection, er
 		if m.Vector, err = decodeVector(vector[:0], raw, key.Model.Dimension); err != nil {
 			return nil, fmt.Errorf("memo %q: %w", m.ID, err)
 		}
+		// The bounds of a scan rest on it.
+		if l := length(m.Vector); l > maxLength || l < 1/maxLength {
+			return nil, engine.Errorf(engine.CodeInternal, "memo %q: stored vector has length %g, want 1", m.ID, l)
+		}
 		m.At = fromNanos(at)
 		c.put(m)
 	}

@@ -4,7 +4,6 @@ import (
 	"database/sql"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
@@ -166,17 +165,39 @@ func TestDamageIsToldAndNothingIsHidden(t *testing.T) {
 	m := open(t, config(path))
 	require.NoError(t, m.Remember(t.Context(), []engine.Memo{memoAt("a", 1)}))
 	require.NoError(t, m.Close())
-	db, err := sql.Open("sqlite", path)
-	require.NoError(t, err)
-	_, err = db.Exec(`UPDATE memos SET vector = x'00'`)
-	require.NoError(t, err)
-	require.NoError(t, db.Close())
+	for name, damage := range map[string]string{
+		"cut off":   "x'00'",
+		"not unit":  "x'0000003f000000000000000000000000'", // 0.5 0 0 0
+		"no length": "zeroblob(16)",
+	} {
+		db, err := sql.Open("sqlite", path)
+		require.NoError(t, err)
+		_, err = db.Exec("UPDATE memos SET vector = " + damage)
+		require.NoError(t, err)
+		require.NoError(t, db.Close())
 
-	m = open(t, config(path))
-	_, err = m.Nearest(t.Context(), engine.Query{Filter: engine.Filter{Collection: collection}, Vector: []float32{1, 0, 0, 0}, K: 1})
-	require.Equal(t, engine.CodeInternal, engine.ErrorCode(err))
-	require.ErrorContains(t, err, `memo "a"`)
-	require.Error(t, m.Remember(t.Context(), []engine.Memo{memoAt("b", 1)}))
+		m = open(t, config(path))
+		_, err = m.Nearest(t.Context(), engine.Query{Filter: engine.Filter{Collection: collection}, Vector: []float32{1, 0, 0, 0}, K: 1})
+		require.Equal(t, engine.CodeInternal, engine.ErrorCode(err), name)
+		require.ErrorContains(t, err, `memo "a"`, name)
+		require.Error(t, m.Remember(t.Context(), []engine.Memo{memoAt("b", 1)}), name)
+		require.NoError(t, m.Close())
+	}
+}
+
+func TestDimensionIsBounded(t *testing.T) {
+	m := open(t, config(""))
+	item := memoAt("a", 1)
+	item.Vector = make([]float32, 1<<16+1)
+	item.Vector[0] = 1
+	item.Collection.Model.Dimension = len(item.Vector)
+	require.Equal(t, engine.CodeInvalid, engine.ErrorCode(m.Remember(t.Context(), []engine.Memo{item})))
+	item.Vector = item.Vector[:1<<16]
+	item.Collection.Model.Dimension = len(item.Vector)
+	require.NoError(t, m.Remember(t.Context(), []engine.Memo{item}))
+	neighbors, err := m.Nearest(t.Context(), engine.Query{Filter: engine.Filter{Collection: item.Collection}, Vector: item.Vector, K: 1})
+	require.NoError(t, err)
+	require.Equal(t, 1.0, neighbors[0].Similarity)
 }
 
 func TestOpenRefusesANewerSchema(t *testing.T) {
@@ -192,40 +213,6 @@ func TestOpenRefusesANewerSchema(t *testing.T) {
 	info, err := os.Stat(path)
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
-}
-
-func BenchmarkNearest(b *testing.B) {
-	for _, count := range []int{10_000, 100_000} {
-		cfg := config("")
-		m := open(b, cfg)
-		key := collection
-		key.Model.Dimension = 256
-		source := rand.New(rand.NewPCG(1, 2))
-		vector := func() []float32 {
-			v := make([]float32, 256)
-			for i := range v {
-				v[i] = float32(source.NormFloat64())
-			}
-			return v
-		}
-		var items []engine.Memo
-		for i := range count {
-			items = append(items, engine.Memo{ID: fmt.Sprint(i), Collection: key, Vector: vector(), Service: fmt.Sprint("service-", i%20)})
-		}
-		require.NoError(b, m.Remember(b.Context(), items))
-		for name, filter := range map[string]engine.Filter{
-			"all": {Collection: key}, "one service of 20": {Collection: key, Service: "service-7"},
-		} {
-			b.Run(fmt.Sprintf("%d x 256/%s", count, name), func(b *testing.B) {
-				q := engine.Query{Filter: filter, Vector: vector(), K: 10}
-				for b.Loop() {
-					if _, err := m.Nearest(b.Context(), q); err != nil {
-						b.Fatal(err)
-					}
-				}
-			})
-		}
-	}
 }
 
 func BenchmarkRemember(b *testing.B) {

@@ -3,6 +3,7 @@ package embedded
 import (
 	"cmp"
 	"container/heap"
+	"math"
 	"slices"
 	"unique"
 
@@ -51,10 +52,15 @@ func (c *collection) matcher(f engine.Filter) func(i int) bool {
 	}
 }
 
-// nearest finds the k rows most similar to the unit vector v, most similar first and the lesser id before the greater.
+// nearest finds the k rows most similar to the unit vector v, most similar first and the lesser id before the greater: what
+// computing every similarity would find, to the bit.
 func (c *collection) nearest(f engine.Filter, v []float32, k int) []engine.Neighbor {
 	top := best{c: c}
-	c.each(f, func(i int) { top.offer(hit{i, dot(c.vector(i), v)}, k) })
+	for _, candidate := range c.candidates(f, v, k) {
+		if len(top.hits) < k || candidate.upper >= float64(top.hits[0].similarity) {
+			top.offer(hit{candidate.row, dot(c.vector(candidate.row), v)}, k)
+		}
+	}
 	slices.SortFunc(top.hits, top.compare)
 	neighbors := make([]engine.Neighbor, len(top.hits))
 	for n, h := range top.hits {
@@ -62,6 +68,83 @@ func (c *collection) nearest(f engine.Filter, v []float32, k int) []engine.Neigh
 		neighbors[n] = engine.Neighbor{Memo: c.memo(h.row), Similarity: max(-1, min(1, float64(h.similarity)))}
 	}
 	return neighbors
+}
+
+// candidate is a row whose similarity is at most upper.
+type candidate struct {
+	row   int
+	upper float64
+}
+
+// candidates finds the rows that may be among the k nearest to v. Rows that cannot are those whose upper bound is less than
+// the lower bounds of k others. Of vectors that lie apart a few more than k remain; where all are nearly the same, all do, and
+// the search takes as long as a full scan and this.
+func (c *collection) candidates(f engine.Filter, v []float32, k int) []candidate {
+	const block = 256
+	var (
+		q        = c.codes.query(v)
+		rows     [block]int
+		products [block]int32
+		n        int
+		highest  = lowerBounds{k: k}
+		found    []candidate
+	)
+	weigh := func() {
+		c.codes.products(products[:n], rows[:n], &q)
+		for i, row := range rows[:n] {
+			lower, upper := c.codes.bounds(&q, row, products[i])
+			if upper >= highest.floor() {
+				found = append(found, candidate{row, upper})
+				highest.offer(lower)
+			}
+		}
+		n = 0
+	}
+	c.each(f, func(row int) {
+		rows[n] = row
+		if n++; n == block {
+			weigh()
+		}
+	})
+	weigh()
+	return slices.DeleteFunc(found, func(x candidate) bool { return x.upper < highest.floor() })
+}
+
+// lowerBounds are the k highest lower bounds so far: a heap once there are k, its root the least of them.
+type lowerBounds struct {
+	k     int
+	bound []float64
+}
+
+// floor is the least of k bounds, and -Inf as long as there are fewer.
+func (h *lowerBounds) floor() float64 {
+	if len(h.bound) < h.k {
+		return math.Inf(-1)
+	}
+	return h.bound[0]
+}
+
+func (h *lowerBounds) offer(bound float64) {
+	if len(h.bound) < h.k {
+		if h.bound = append(h.bound, bound); len(h.bound) == h.k {
+			slices.Sort(h.bound) // which makes it a heap
+		}
+		return
+	}
+	if bound <= h.bound[0] {
+		return
+	}
+	at := 0
+	for child := 1; child < h.k; child = 2*at + 1 {
+		if child+1 < h.k && h.bound[child+1] < h.bound[child] {
+			child++
+		}
+		if h.bound[child] >= bound {
+			break
+		}
+		h.bound[at], at = h.bound[child], child
+	}
+	h.bound[at] = bound
 }
 
 type hit struct {

@@ -26,24 +26,35 @@ func dot(a, b []float32) float32 {
 	return (s0 + s1) + (s2 + s3)
 }
 
-// unit returns a copy of v with length 1, or CodeInvalid when v has another dimension or no direction.
+// maxLength is what the length of a vector comes to after unit has rounded it: at least 1/maxLength, at most maxLength.
+const maxLength = 1 + 1e-6
+
+// unit returns a copy of v with length 1, or CodeInvalid when v has another dimension, too many, or no direction.
 func unit(v []float32, dimension int) ([]float32, error) {
+	if dimension > maxDimension {
+		return nil, engine.Errorf(engine.CodeInvalid, "dimension %d: want %d or less", dimension, maxDimension)
+	}
 	if len(v) != dimension {
 		return nil, engine.Errorf(engine.CodeInvalid, "vector of dimension %d in a collection of dimension %d", len(v), dimension)
 	}
+	l := length(v)
+	if l == 0 || math.IsInf(l, 0) || math.IsNaN(l) {
+		return nil, engine.Errorf(engine.CodeInvalid, "vector of length %g has no direction", l)
+	}
+	out := make([]float32, dimension)
+	for i, x := range v {
+		out[i] = float32(float64(x) / l)
+	}
+	return out, nil
+}
+
+// length is the Euclidean length of v.
+func length(v []float32) float64 {
 	var sum float64
 	for _, x := range v {
 		sum += float64(x) * float64(x)
 	}
-	length := math.Sqrt(sum) // squares of float32 neither overflow nor vanish in float64
-	if length == 0 || math.IsInf(length, 0) || math.IsNaN(length) {
-		return nil, engine.Errorf(engine.CodeInvalid, "vector of length %g has no direction", length)
-	}
-	out := make([]float32, dimension)
-	for i, x := range v {
-		out[i] = float32(float64(x) / length)
-	}
-	return out, nil
+	return math.Sqrt(sum) // squares of float32 neither overflow nor vanish in float64
 }
 
 func encodeVector(v []float32) []byte {
