@@ -136,8 +136,21 @@ func (s *Slice) weight() float64 {
 
 func touches(list []Slice, m ChangeMarker) bool {
 	return slices.ContainsFunc(list, func(s Slice) bool {
-		return m.Subject != "" && strings.Contains(s.Value, m.Subject) || m.Version != "" && strings.Contains(s.Value, m.Version)
+		return partOf(s.Value, m.Subject) || partOf(s.Value, m.Version)
 	})
+}
+
+// partOf reports whether a name is a whole part of a value: "gpt-4o" of "gpt-4o-2024-11-20", and "7" of "agent@7" but not of "17".
+func partOf(value, name string) bool {
+	if name == "" {
+		return false
+	}
+	rest, found := strings.CutPrefix(value, name)
+	if found && (rest == "" || strings.ContainsAny(rest[:1], "-@:/")) {
+		return true
+	}
+	rest, found = strings.CutSuffix(value, name)
+	return found && strings.ContainsAny(rest[len(rest)-1:], "-@:/")
 }
 
 func isSemantic(t AnomalyType) bool {

@@ -267,3 +267,22 @@ func TestReservoirKeepsTheCalmPastEvenly(t *testing.T) {
 	}
 	require.InDelta(t, 100, older, 40)
 }
+
+func TestMarkersAreAboutWholeNames(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		value, name string
+		want        bool
+	}{
+		{"gpt-4o-2024-11-20", "gpt-4o", true},
+		{"gpt-4o-2024-11-20", "2024-11-20", true},
+		{"agent@7", "7", true},
+		{"agent@17", "7", false},
+		{"7", "7", true},
+		{"gpt-4o-mini", "gpt-4", false},
+		{"anything", "", false},
+		{"", "7", false},
+	} {
+		require.Equal(t, c.want, partOf(c.value, c.name), "%+v", c)
+	}
+}

@@ -27,9 +27,9 @@ func names(in engine.Incident, m engine.ChangeMarker, s engine.Subject) bool {
 	released := m.Kind == engine.MarkerDeployment || m.Kind == engine.MarkerRollback
 	switch s.Kind {
 	case engine.SubjectModelVersion:
-		return m.Kind == engine.MarkerModelVersion && isVersion(m, s.Value)
+		return (m.Kind == engine.MarkerModelVersion || backTo(m)) && isVersion(m, s.Value)
 	case engine.SubjectPromptVersion:
-		return m.Kind == engine.MarkerPromptVersion && isVersion(m, s.Value)
+		return (m.Kind == engine.MarkerPromptVersion || backTo(m)) && isVersion(m, s.Value)
 	case engine.SubjectAgentVersion:
 		if m.Subject == "" { // a release of the service that the agent is part of
 			return released && affects(m, in) && m.Version != "" && strings.HasSuffix(s.Value, "@"+m.Version)
@@ -42,6 +42,9 @@ func names(in engine.Incident, m engine.ChangeMarker, s engine.Subject) bool {
 	}
 	return false
 }
+
+// backTo reports whether the marker is the rollback of something by name, such as a model.
+func backTo(m engine.ChangeMarker) bool { return m.Kind == engine.MarkerRollback && m.Subject != "" }
 
 func affects(m engine.ChangeMarker, in engine.Incident) bool {
 	return m.Service == "" || len(in.Services) == 0 || slices.Contains(in.Services, m.Service)
