@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -158,6 +159,45 @@ func hostileStrings(t *testing.T, m engine.Memory, _ Options) {
 		require.NoError(t, err)
 		require.Equal(t, 1, n, "%q", text)
 	}
+}
+
+// What a text holds must not keep it, or what comes with it, from being remembered: that would be a way not to be learnt. A
+// server may replace what it cannot hold, in a filter as in a memo.
+func notText(t *testing.T, m engine.Memory, _ Options) {
+	for _, text := range []string{"zero\x00byte", "broken \xff\xed\xa0\x80 bytes"} {
+		item := memo("odd", 1)
+		item.Text, item.Service, item.Operation, item.Version, item.Region, item.Family, item.Source = text, text, text, text, text, text, text
+		remember(t, m, memo("plain", 2), item)
+		got := nearest(t, m, query(engine.Filter{Collection: normal, Service: text, Operation: text, Version: text, Region: text}))
+		require.Equal(t, []string{"odd"}, ids(got), "%q", text)
+		require.Contains(t, []string{text, strings.ReplaceAll(strings.ToValidUTF8(text, "\ufffd"), "\x00", "\ufffd")}, got[0].Memo.Text)
+		n, err := m.Forget(t.Context(), engine.Filter{Collection: normal, Service: text})
+		require.NoError(t, err)
+		require.Equal(t, 1, n, "%q", text)
+	}
+}
+
+func manyAtOnce(t *testing.T, m engine.Memory, _ Options) {
+	const count = 2500
+	var items []engine.Memo
+	for i := range count {
+		item := memo(fmt.Sprint(i), float64(i)/100)
+		item.Service, item.At = fmt.Sprint("s", i%500), noon.Add(time.Duration(i)*time.Second)
+		items = append(items, item)
+	}
+	remember(t, m, items...)
+	remember(t, m, items...)
+	q := query(engine.Filter{Collection: normal, Service: "s499"})
+	require.Equal(t, []string{"499", "999", "1499", "1999", "2499"}, ids(nearest(t, m, q)), "five of 2,500")
+	q.Filter = engine.Filter{Collection: normal, From: noon.Add(2498 * time.Second)}
+	require.Equal(t, []string{"2498", "2499"}, ids(nearest(t, m, q)))
+	q.K = count + 1
+	q.Filter = engine.Filter{Collection: normal}
+	require.Len(t, nearest(t, m, q), count)
+	n, err := m.Forget(t.Context(), engine.Filter{Collection: normal, Before: noon.Add(2000 * time.Second)})
+	require.NoError(t, err)
+	require.Equal(t, 2000, n)
+	require.Len(t, nearest(t, m, q), 500)
 }
 
 func concurrentUse(t *testing.T, m engine.Memory, _ Options) {

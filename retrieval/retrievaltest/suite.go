@@ -15,6 +15,10 @@ import (
 type Options struct {
 	// Reopen closes m and opens the same data again; nil for a memory that does not outlive its process.
 	Reopen func(t *testing.T, m engine.Memory) engine.Memory
+	// Bounded opens an empty memory whose collections hold limit memos each; nil for one without a bound.
+	Bounded func(t *testing.T, limit int) engine.Memory
+	// Server opens an empty memory on a server of its own; nil for a memory without one.
+	Server func(t *testing.T) (engine.Memory, Server)
 	// Tolerance is how far a similarity may be off; 0 means 1e-5.
 	Tolerance float64
 	// Recall is the share of the true ten nearest among 1,000 that has to be found; 0 means all.
@@ -48,6 +52,8 @@ func Run(t *testing.T, open func(t *testing.T) engine.Memory, o Options) {
 		{"empty remember", emptyRemember},
 		{"bad vectors are refused", badVectors},
 		{"hostile strings", hostileStrings},
+		{"strings that are not text", notText},
+		{"many at once", manyAtOnce},
 		{"concurrent use", concurrentUse},
 		{"cancelled calls change nothing", cancelledCalls},
 	} {
@@ -58,6 +64,19 @@ func Run(t *testing.T, open func(t *testing.T) engine.Memory, o Options) {
 			t.Skip("the memory does not outlive its process")
 		}
 		survivesReopen(t, open(t), o)
+	})
+	t.Run("the oldest make room", func(t *testing.T) {
+		if o.Bounded == nil {
+			t.Skip("the memory has no bound")
+		}
+		oldestMakeRoom(t, o.Bounded(t, 3))
+	})
+	t.Run("server away and back", func(t *testing.T) {
+		if o.Server == nil {
+			t.Skip("the memory has no server")
+		}
+		m, server := o.Server(t)
+		outlivesItsServer(t, m, server)
 	})
 }
 

@@ -18,8 +18,8 @@ type Server struct {
 	env   []string
 }
 
-// Own starts a server of a part (postgres, kafka or rabbitmq) on free ports and with empty data. It is skipped or fails like
-// Require where the part is not there. The end of the test stops the server and deletes its data.
+// Own starts a server of a part (postgres, kafka, rabbitmq or qdrant) on free ports and with empty data. It is skipped or fails
+// like Require where the part is not there. The end of the test stops the server and deletes its data.
 func Own(t testing.TB, part string) *Server {
 	t.Helper()
 	name := strings.ToUpper(part)
