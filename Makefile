@@ -3,7 +3,7 @@
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help build run demo eval eval-models test race lint fuzz bench stack stack-down generate verify
+.PHONY: help build run demo eval eval-models test soak race lint fuzz bench stack stack-down generate verify
 
 GO ?= go
 # ARGS is handed to the program by run and demo, to `go test` by test, race and bench.
@@ -43,6 +43,9 @@ test: ## run all tests with the race detector, beside the real parts, which it s
 	@deploy/stack/up compiler
 	@if command -v gcc >/dev/null; then race=-race; export CGO_ENABLED=1; fi; \
 		deploy/stack/run $(GO) test $$race -count 1 -timeout 20m $(ARGS) ./...
+
+soak: ## kill the process fifty times under load, with brokers and database away for a while, and check that nothing is lost
+	@SENTINEL_SOAK_KILLS=50 deploy/stack/run $(GO) test -run Soak -v -count 1 -timeout 90m ./cmd/sentinel
 
 race: ## run all tests with the race detector, without the real parts
 	@CGO_ENABLED=1 $(GO) test -race -timeout 20m $(ARGS) ./...
