@@ -369,7 +369,7 @@ func (g *grouper) explains(y, x *group) bool {
 	shared := 0
 	for id := range x.traces {
 		_, both := y.traces[id]
-		if d, ok := g.digests.byTrace[id]; ok && !both {
+		if d, ok := g.digests.byTrace[id]; ok && !both && y.incident.Type != x.incident.Type {
 			_, both = d.abnormal[y.incident.Type]
 		}
 		if both {

@@ -217,6 +217,22 @@ func TestUnrelatedIncidentsStayApart(t *testing.T) {
 	require.Len(t, g.incidents(), 2)
 }
 
+// Two services whose calls fail at the same time share neither traces nor a subject: each has an incident.
+func TestTheSameTroubleElsewhereIsNoSymptom(t *testing.T) {
+	t.Parallel()
+	g := newGrouping(t)
+	other := Subject{SubjectService, "warehouse"}
+	for range 12 {
+		for _, subject := range []Subject{theShop, other} {
+			for _, trace := range g.several(1, ErrorRate, subject) {
+				g.digests.byTrace[traceID(trace)].abnormal = map[AnomalyType][]value{ErrorRate: nil}
+			}
+		}
+	}
+	g.step(g.cfg.Settle)
+	require.Len(t, g.incidents(), 2)
+}
+
 func TestCalmResolvesAndTheSameTroubleIsRaisedAgain(t *testing.T) {
 	t.Parallel()
 	g := newGrouping(t)

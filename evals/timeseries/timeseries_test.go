@@ -168,8 +168,8 @@ func TestHalvesAreFittedApart(t *testing.T) {
 
 func TestRepeatable(t *testing.T) {
 	dir := corpusAt(t)
-	first := run(t, dir, Screening, nil)
-	require.Equal(t, first, run(t, dir, Screening, nil))
+	first := run(t, dir, Novelty, nil)
+	require.Equal(t, first, run(t, dir, Novelty, nil))
 }
 
 func TestNoDetector(t *testing.T) {
@@ -337,7 +337,20 @@ func TestScreening(t *testing.T) {
 	require.Zero(t, d.Next(at, -5), "it knows positive numbers alone")
 }
 
-// TestRealData prints what detectors that others ran have been published to score, where the development data lies beside the project.
+func TestNovelty(t *testing.T) {
+	d, err := Novelty()
+	require.NoError(t, err)
+	for i := range 1500 {
+		at := start.Add(time.Duration(i) * time.Minute)
+		score := d.Next(at, 100+float64(i*i%97))
+		require.GreaterOrEqual(t, score, 0.0)
+		require.Less(t, score, 0.65, "values that recur")
+	}
+	require.Greater(t, d.Next(start.Add(time.Hour), 40), 0.65, "below anything before, at a time that jumps back")
+}
+
+// TestRealData prints what detectors that others ran have been published to score and holds Novelty above them, where the development
+// data lies beside the project.
 func TestRealData(t *testing.T) {
 	dir := filepath.Join("..", "..", "..", "shared", "data", "dev")
 	if _, err := os.Stat(filepath.Join(dir, folder, published)); err != nil {
@@ -346,7 +359,7 @@ func TestRealData(t *testing.T) {
 		}
 		t.Skip(err)
 	}
-	result := run(t, dir, Screening, nil)
+	result := run(t, dir, Novelty, nil)
 	table := result.Tables[0]
 	require.Equal(t, []string{"detector", "nab_standard", "nab_low_fp", "nab_low_fn"}, table.Columns[:4])
 	got := map[string][]string{}
@@ -357,6 +370,8 @@ func TestRealData(t *testing.T) {
 	require.Equal(t, []string{"71.7", "68.1", "75.1"}, got["contextOSE"])
 	require.Equal(t, []string{"56.7", "47.6", "63.1"}, got["randomCutForest"])
 	require.Equal(t, []string{"35.0", "16.7", "43.3"}, got["windowedGaussian"])
+	require.GreaterOrEqual(t, result.Metrics["nab_standard"].Value, 74.0)
+	require.GreaterOrEqual(t, result.Metrics["nab_low_fp"].Value, 70.0)
 	for name, m := range result.Metrics {
 		t.Logf("%s %.3f [%.3f, %.3f] n=%d %v", name, m.Value, m.Low, m.High, m.N, m.Baselines)
 		require.LessOrEqual(t, m.Low, m.Value)

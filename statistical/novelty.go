@@ -1,0 +1,397 @@
+package statistical
+
+import (
+	"cmp"
+	"math"
+	"slices"
+)
+
+// NoveltyAlarm is the surprise from which a Novelty takes a point for an alarm, and so keeps quieter for a while. A threshold
+// near it is what the detector is made for.
+const NoveltyAlarm = 1.8
+
+const (
+	noveltyNumbers   = 1024   // that each view of numbers remembers
+	noveltyPatterns  = 512    // that are remembered
+	noveltyCalm      = 100    // distances that a view needs before it says anything
+	noveltyKeep      = 0.7    // quantile of its distances above which an item is remembered
+	noveltyTail      = 0.98   // quantile of its distances above which their tail is extrapolated
+	noveltyHandicap  = 0.5    // decades taken off the surprise of every view but the value
+	noveltyAge       = 1.2    // decades taken off for each decade of age
+	noveltyAgeOne    = 1000.0 // points at which nothing is taken off
+	noveltyYoung     = 500.0  // age that younger streams count as
+	noveltyHush      = 20     // points after an alarm that have no surprise
+	noveltyRise      = 0.35   // decades by which an alarm raises what the next one takes
+	noveltyHalfLife  = 200.0  // points in which that halves
+	noveltyMagnitude = 1e150  // values beyond are cut, so that no sum of squares overflows
+)
+
+// Shapes of the views, in points.
+const (
+	levelOver     = 24
+	spreadOver    = 4
+	driftOver     = 4
+	driftAgainst  = 144
+	patternPoints = 8
+	patternStride = 3
+	patternSpan   = (patternPoints-1)*patternStride + 1
+	longestView   = driftAgainst
+)
+
+// noveltyDecay is what is left of the rise after one point.
+var noveltyDecay = math.Exp2(-1 / noveltyHalfLife)
+
+// Novelty finds points of a series that are unlike everything in it before, without a model of what the series is like. It sees each
+// point once, looks neither ahead nor at a clock, and does not depend on units, but that differences below 1e-12 count as none.
+//
+// Five views of the latest points are each compared to what they have been before:
+//
+//   - the value;
+//   - the level, the mean of 24;
+//   - the spread, the standard deviation of 4;
+//   - the drift, the mean of 4 less the mean of 144;
+//   - the pattern, 8 values that lie 3 points apart.
+//
+// A view's distance is that to the nearest item it remembers, absolute for numbers and the sum of absolute differences for patterns. It
+// remembers only what was new to it, items farther away than 70 % of all distances were: a nearest neighbour with a condensed memory
+// (Hart, "The Condensed Nearest Neighbor Rule", IEEE Transactions on Information Theory 14(3), 1968).
+//
+// A distance becomes a surprise, -log10 of the share of all earlier distances that were as large. Above their 98 % quantile the share is
+// extrapolated by an exponential tail. That all history counts, also the beginning, when everything was new, is what keeps it from
+// speaking too often, since novelty wears off. The largest surprise counts; those of the other views count half a decade less than that
+// of the value. For each decade of age, from the 500th point on, 1.2 decades are taken off: where chance alone alarms, it does so about
+// as often between the 1,000th and the 10,000th point as between the 10,000th and the 100,000th.
+//
+// After an alarm, at NoveltyAlarm, the next 20 points have no surprise, and another alarm takes 0.35 decades more, which halves every
+// 200 points.
+//
+// It takes about 110 KiB, so it is meant for the series that are worth it rather than for every one.
+type Novelty struct {
+	seen    uint64
+	latest  [longestView]float64 // a ring; the newest lies before seen % longestView
+	numbers [4]numberView        // value, level, spread, drift
+	pattern patternView
+	hush    uint64  // points without surprise that are still to come
+	rise    float64 // decades
+}
+
+// NewNovelty returns a Novelty that has seen nothing.
+func NewNovelty() *Novelty {
+	n := new(Novelty)
+	for i := range n.numbers {
+		n.numbers[i].sorted = make([]remembered, 0, noveltyNumbers)
+	}
+	n.pattern.items = make([][patternPoints]float64, 0, noveltyPatterns)
+	return n
+}
+
+// Seen is the number of points of all time.
+func (n *Novelty) Seen() uint64 { return n.seen }
+
+// Learning reports whether too little was seen for any view to say something.
+func (n *Novelty) Learning() bool { return n.numbers[0].distances.total < noveltyCalm }
+
+// Next returns how surprising x is after all earlier points, in decades: 0 when it is usual, from NoveltyAlarm on an alarm, without an
+// upper bound. It then learns x. NaN and infinities are passed over: they are no surprise and change nothing.
+func (n *Novelty) Next(x float64) float64 {
+	if math.IsNaN(x) || math.IsInf(x, 0) {
+		return 0
+	}
+	n.latest[n.seen%longestView] = clamp(x, -noveltyMagnitude, noveltyMagnitude)
+	n.seen++
+
+	surprise, others := n.numbers[0].next(n.back(0)), 0.0
+	if n.seen >= levelOver {
+		others = max(others, n.numbers[1].next(n.mean(levelOver)))
+	}
+	if n.seen >= spreadOver {
+		others = max(others, n.numbers[2].next(n.deviation(spreadOver)))
+	}
+	if n.seen >= driftAgainst {
+		others = max(others, n.numbers[3].next(n.mean(driftOver)-n.mean(driftAgainst)))
+	}
+	if n.seen >= patternSpan {
+		var p [patternPoints]float64
+		for k := range p {
+			p[k] = n.back(uint64(k * patternStride))
+		}
+		others = max(others, n.pattern.next(&p))
+	}
+	surprise = max(surprise, others-noveltyHandicap)
+	return n.settle(surprise - noveltyAge*math.Log10(max(float64(n.seen), noveltyYoung)/noveltyAgeOne))
+}
+
+// settle takes off what earlier alarms take off, and notes whether this is one.
+func (n *Novelty) settle(surprise float64) float64 {
+	surprise = clamp(surprise-n.rise, 0, math.MaxFloat64)
+	if n.hush > 0 {
+		n.hush--
+		surprise = 0
+	}
+	if surprise >= NoveltyAlarm {
+		n.hush = noveltyHush
+		n.rise += noveltyRise
+	}
+	n.rise *= noveltyDecay
+	return surprise
+}
+
+// back is the value k points ago.
+func (n *Novelty) back(k uint64) float64 { return n.latest[(n.seen-1-k)%longestView] }
+
+// mean is that of the latest points.
+func (n *Novelty) mean(points uint64) float64 {
+	total := 0.0
+	for k := range points {
+		total += n.back(k)
+	}
+	return total / float64(points)
+}
+
+// deviation is the standard deviation of the latest points.
+func (n *Novelty) deviation(points uint64) float64 {
+	mean, squares := n.mean(points), 0.0
+	for k := range points {
+		d := n.back(k) - mean
+		squares += d * d
+	}
+	return math.Sqrt(squares / float64(points))
+}
+
+// history is the distribution of all distances of a view.
+type history struct{ sketch }
+
+// judge returns the surprise of a distance, and whether it is large enough for its item to be remembered.
+func (h *history) judge(distance float64) (surprise float64, novel bool) {
+	if h.total == 0 {
+		return 0, distance > 0
+	}
+	target, _ := h.bucket(distance)
+	zero, _ := h.bucket(0)
+	tail := math.Floor((1-noveltyTail)*h.total) + 1
+	keep := math.Floor((1-noveltyKeep)*h.total) + 1
+
+	j, mass, excess, atLeast := len(h.index)-1, 0.0, 0.0, 0.0
+	for ; j > 0 && mass+h.weight[j] < tail; j-- {
+		mass += h.weight[j]
+	}
+	from := h.index[j] // the bucket of the high quantile
+	threshold := h.value(j, zero)
+	for k := len(h.index) - 1; k > j; k-- {
+		excess += h.weight[k] * (h.value(k, zero) - threshold)
+	}
+	extrapolate := target > int(from) && excess > 0
+	for k := len(h.index) - 1; k >= 0 && int(h.index[k]) >= target; k-- {
+		atLeast += h.weight[k]
+	}
+	for ; j > 0 && mass+h.weight[j] < keep; j-- {
+		mass += h.weight[j]
+	}
+	novel = distance > h.value(j, zero)
+
+	switch {
+	case h.total < noveltyCalm:
+		return 0, novel
+	case extrapolate:
+		mean := excess / tail
+		return -math.Log10(1-noveltyTail) + (distance-threshold)/mean*math.Log10E, novel
+	default:
+		return -math.Log10((atLeast + 1) / (h.total + 1)), novel
+	}
+}
+
+// value is the middle of the j-th bucket; 0 stands for that of zero, whose index is given.
+func (h *history) value(j, zero int) float64 {
+	if int(h.index[j]) <= zero {
+		return 0
+	}
+	return math.Exp((float64(h.index[j]) - 0.5) * h.width())
+}
+
+// remembered is one number in a memory, and the order in which it came.
+type remembered struct {
+	value float64
+	order uint64
+}
+
+// numberView compares numbers.
+type numberView struct {
+	distances history
+	sorted    []remembered // by value; at most noveltyNumbers, of which the oldest makes room
+	stored    uint64       // numbers remembered of all time
+}
+
+// next returns the surprise of a number, and learns it.
+func (v *numberView) next(x float64) float64 {
+	at, _ := slices.BinarySearchFunc(v.sorted, x, func(r remembered, x float64) int { return cmp.Compare(r.value, x) })
+	if len(v.sorted) == 0 {
+		v.remember(at, x)
+		return 0
+	}
+	distance := math.Inf(1)
+	if at < len(v.sorted) {
+		distance = v.sorted[at].value - x
+	}
+	if at > 0 {
+		distance = min(distance, x-v.sorted[at-1].value)
+	}
+	surprise, novel := v.distances.judge(distance)
+	v.distances.add(distance, 1, 1)
+	if novel {
+		v.remember(at, x)
+	}
+	return surprise
+}
+
+// remember puts x at its place, for the oldest number if the memory is full.
+func (v *numberView) remember(at int, x float64) {
+	if len(v.sorted) == noveltyNumbers {
+		oldest := 0
+		for i, r := range v.sorted {
+			if r.order < v.sorted[oldest].order {
+				oldest = i
+			}
+		}
+		v.sorted = slices.Delete(v.sorted, oldest, oldest+1)
+		if oldest < at {
+			at--
+		}
+	}
+	v.sorted = slices.Insert(v.sorted, at, remembered{x, v.stored})
+	v.stored++
+}
+
+// patternView compares patterns.
+type patternView struct {
+	distances history
+	items     [][patternPoints]float64 // a ring once it is full
+	oldest    int
+	nearest   int // where the nearest item was; the one behind it is likely to be the next
+}
+
+// next returns the surprise of a pattern, and learns it.
+func (v *patternView) next(p *[patternPoints]float64) float64 {
+	if len(v.items) == 0 {
+		v.remember(p)
+		return 0
+	}
+	best := math.Inf(1)
+	expected := (v.nearest + 1) % len(v.items)
+	for k := range v.items {
+		i := expected + k
+		if i >= len(v.items) {
+			i -= len(v.items)
+		}
+		if d := distanceBelow(best, p, &v.items[i]); d < best {
+			best, v.nearest = d, i
+		}
+	}
+	surprise, novel := v.distances.judge(best)
+	v.distances.add(best, 1, 1)
+	if novel {
+		v.remember(p)
+	}
+	return surprise
+}
+
+func (v *patternView) remember(p *[patternPoints]float64) {
+	if len(v.items) < noveltyPatterns {
+		v.items = append(v.items, *p)
+		return
+	}
+	v.items[v.oldest] = *p
+	v.oldest = (v.oldest + 1) % noveltyPatterns
+}
+
+// distanceBelow is the sum of absolute differences, or any sum of some of them that has reached the limit.
+func distanceBelow(limit float64, a, b *[patternPoints]float64) float64 {
+	half := math.Abs(a[0]-b[0]) + math.Abs(a[1]-b[1]) + math.Abs(a[2]-b[2]) + math.Abs(a[3]-b[3])
+	if half >= limit {
+		return half
+	}
+	return half + math.Abs(a[4]-b[4]) + math.Abs(a[5]-b[5]) + math.Abs(a[6]-b[6]) + math.Abs(a[7]-b[7])
+}
+
+const (
+	kindNovelty      = 'N'
+	maxNoveltyPoints = 1 << 53 // counts stay exact as float64
+)
+
+// MarshalBinary returns a snapshot of what was learned.
+func (n *Novelty) MarshalBinary() ([]byte, error) {
+	e := newEncoder(kindNovelty, 8192+16*noveltyNumbers*len(n.numbers)+8*patternPoints*noveltyPatterns)
+	e.uint64(n.seen)
+	e.uint64(n.hush)
+	e.float(n.rise)
+	for _, x := range n.latest {
+		e.float(x)
+	}
+	for i := range n.numbers {
+		v := &n.numbers[i]
+		v.distances.encode(e)
+		e.uint64(v.stored)
+		e.uint16(uint16(len(v.sorted)))
+		for _, r := range v.sorted {
+			e.float(r.value)
+			e.uint64(r.order)
+		}
+	}
+	n.pattern.distances.encode(e)
+	e.uint16(uint16(n.pattern.oldest))
+	e.uint16(uint16(n.pattern.nearest))
+	e.uint16(uint16(len(n.pattern.items)))
+	for _, p := range n.pattern.items {
+		for _, x := range p {
+			e.float(x)
+		}
+	}
+	return e.buf, nil
+}
+
+// UnmarshalBinary replaces what was learned by a snapshot. On an error nothing changes.
+func (n *Novelty) UnmarshalBinary(data []byte) error {
+	restored := NewNovelty()
+	d := newDecoder(kindNovelty, data)
+	if restored.seen = d.uint64(); restored.seen > maxNoveltyPoints {
+		d.fail("%d points", restored.seen)
+	}
+	if restored.hush = d.uint64(); restored.hush > noveltyHush {
+		d.fail("%d points without surprise", restored.hush)
+	}
+	restored.rise = d.floatIn(0, noveltyRise/(1-noveltyDecay))
+	for i := range restored.latest {
+		restored.latest[i] = d.magnitude()
+	}
+	for i := range restored.numbers {
+		v := &restored.numbers[i]
+		v.distances.decode(d)
+		v.stored = d.uint64()
+		for range d.length(int(d.uint16()), noveltyNumbers, 16) {
+			v.sorted = append(v.sorted, remembered{d.magnitude(), d.uint64()})
+		}
+		if !slices.IsSortedFunc(v.sorted, func(a, b remembered) int { return cmp.Compare(a.value, b.value) }) {
+			d.fail("memory out of order")
+		}
+	}
+	v := &restored.pattern
+	v.distances.decode(d)
+	v.oldest, v.nearest = int(d.uint16()), int(d.uint16())
+	for range d.length(int(d.uint16()), noveltyPatterns, 8*patternPoints) {
+		var p [patternPoints]float64
+		for k := range p {
+			p[k] = d.magnitude()
+		}
+		v.items = append(v.items, p)
+	}
+	if v.oldest >= noveltyPatterns || v.nearest >= noveltyPatterns || (v.oldest > 0 && len(v.items) < noveltyPatterns) {
+		d.fail("places %d and %d in a memory of %d", v.oldest, v.nearest, len(v.items))
+	}
+	if err := d.finish("novelty"); err != nil {
+		return err
+	}
+	*n = *restored
+	return nil
+}
+
+// magnitude reads a value of a series.
+func (d *decoder) magnitude() float64 { return d.floatIn(-noveltyMagnitude, noveltyMagnitude) }
