@@ -21,7 +21,7 @@ func (p *Pipeline) RememberAttacks(ctx context.Context, known []Memo) error {
 			}
 			items := make([]Memo, 0, len(pieces))
 			for i, piece := range pieces {
-				if !nonzero(vectors[i]) {
+				if !Usable(vectors[i]) {
 					continue
 				}
 				item := m
@@ -36,14 +36,4 @@ func (p *Pipeline) RememberAttacks(ctx context.Context, known []Memo) error {
 		}
 	}
 	return nil
-}
-
-// nonzero reports whether the embedder knew any token of a text.
-func nonzero(vector []float32) bool {
-	for _, x := range vector {
-		if x != 0 {
-			return true
-		}
-	}
-	return false
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"cmp"
+	"slices"
 	"time"
 )
 
@@ -10,6 +11,11 @@ type Model struct {
 	Name      string `json:"name"`
 	Version   string `json:"version"`
 	Dimension int    `json:"dimension"`
+}
+
+// Usable reports whether a vector can be compared: an embedder gives the zero vector to a text in which it knows no token.
+func Usable(vector []float32) bool {
+	return slices.ContainsFunc(vector, func(x float32) bool { return x != 0 })
 }
 
 // Purpose is what a collection of vectors is for.

@@ -1,6 +1,8 @@
 // Package ingest holds what turns bytes from outside into [engine.Batch] values.
 //
 //   - otlp receives OpenTelemetry over gRPC and HTTP.
+//   - kafka reads OpenTelemetry and security events from topics.
+//   - rabbitmq reads the events of guards and gateways from queues.
 //   - replay reads OTLP files.
 //   - genai maps every dialect of attribute names to the domain.
 //   - redact replaces sensitive data in texts; the engine applies it where text leaves the hot path.

@@ -136,7 +136,7 @@ func shares(texts []engine.Text) []float64 {
 	out := make([]float64, len(texts))
 	total := 0.0
 	for i, t := range texts {
-		if t.Kind == engine.TextUserPrompt && usable(t) {
+		if t.Kind == engine.TextUserPrompt && engine.Usable(t.Vector) {
 			out[i] = math.Sqrt(float64(max(1, len(strings.Fields(t.Text)))))
 			total += out[i]
 		}

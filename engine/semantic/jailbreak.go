@@ -114,7 +114,7 @@ func attacker(s *engine.Span) engine.Subject {
 // Learn implements engine.Detector: it calibrates on normal texts. Attacks are remembered by whoever knows them to be attacks.
 func (j *Jailbreak) Learn(ctx context.Context, o engine.Observation) error {
 	for _, t := range o.Texts {
-		if t.Kind != engine.TextUserPrompt || !usable(t) {
+		if t.Kind != engine.TextUserPrompt || !engine.Usable(t.Vector) {
 			continue
 		}
 		raw, attack, _, err := j.compare(ctx, o, t)

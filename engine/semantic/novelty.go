@@ -47,16 +47,6 @@ func nearestNormal(ctx context.Context, o engine.Observation, t engine.Text, ser
 // they have the exponential one that statistical.Conformal goes on with (docs/detectors/semantic_novelty.md has the measurement).
 func strangeness(similarity float64) float64 { return (1 - similarity) * (1 - similarity) }
 
-// usable reports whether a text can be compared: some have no token that the model knows.
-func usable(t engine.Text) bool {
-	for _, x := range t.Vector {
-		if x != 0 {
-			return true
-		}
-	}
-	return false
-}
-
 // Score implements engine.Detector.
 func (n *Novelty) Score(ctx context.Context, o engine.Observation) ([]engine.Finding, error) {
 	f := engine.Finding{Type: engine.SemanticNovelty, Detector: n.Name(), At: o.Trace.End(), TraceID: o.Trace.ID, P: 1}
@@ -110,7 +100,7 @@ func (n *Novelty) Score(ctx context.Context, o engine.Observation) ([]engine.Fin
 func (n *Novelty) Learn(ctx context.Context, o engine.Observation) error {
 	var memos []engine.Memo
 	for i, t := range o.Texts {
-		if t.Kind != engine.TextUserPrompt || !usable(t) {
+		if t.Kind != engine.TextUserPrompt || !engine.Usable(t.Vector) {
 			continue
 		}
 		span := &o.Trace.Spans[t.Span]

@@ -3,16 +3,16 @@ package kafka
 import (
 	"bytes"
 	"encoding/json"
-	"io"
+	"errors"
 	"time"
 
-	"github.com/klauspost/compress/gzip"
 	kafkago "github.com/segmentio/kafka-go"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/llm-sentinel/llm-sentinel/engine"
+	"github.com/llm-sentinel/llm-sentinel/ingest"
 	"github.com/llm-sentinel/llm-sentinel/ingest/genai"
 )
 
@@ -83,20 +83,14 @@ func inflate(body []byte, limit int) ([]byte, error) {
 	if !bytes.HasPrefix(body, []byte{0x1f, 0x8b}) {
 		return body, nil
 	}
-	zr, err := gzip.NewReader(bytes.NewReader(body))
-	if err != nil {
-		return nil, engine.Errorf(engine.CodeInvalid, "malformed gzip: %w", err)
-	}
-	var out bytes.Buffer
-	out.Grow(min(4*len(body), limit))
-	n, err := io.Copy(&out, io.LimitReader(zr, int64(limit)+1))
+	out, err := ingest.Gunzip(body, limit)
 	switch {
-	case n > int64(limit):
+	case errors.Is(err, ingest.ErrTooLarge):
 		return nil, tooLarge(limit)
 	case err != nil:
 		return nil, engine.Errorf(engine.CodeInvalid, "malformed gzip: %w", err)
 	}
-	return out.Bytes(), nil
+	return out, nil
 }
 
 func tooLarge(limit int) error {

@@ -4,14 +4,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"io"
 	"mime"
 
-	"github.com/klauspost/compress/gzip"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
 
 	"github.com/llm-sentinel/llm-sentinel/engine"
+	"github.com/llm-sentinel/llm-sentinel/ingest"
 )
 
 // encoding is one of OTLP's two encodings.
@@ -52,20 +51,14 @@ func inflate(contentEncoding string, body []byte, limit int) ([]byte, error) {
 	default:
 		return nil, engine.Errorf(engine.CodeInvalid, "content encoding %q is %w: want gzip or none", contentEncoding, errUnsupported)
 	}
-	zr, err := gzip.NewReader(bytes.NewReader(body))
-	if err != nil {
-		return nil, engine.Errorf(engine.CodeInvalid, "malformed gzip body: %w", err)
-	}
-	var out bytes.Buffer
-	out.Grow(min(4*len(body), limit))
-	n, err := io.Copy(&out, io.LimitReader(zr, int64(limit)+1))
+	out, err := ingest.Gunzip(body, limit)
 	switch {
-	case n > int64(limit):
+	case errors.Is(err, ingest.ErrTooLarge):
 		return nil, tooLarge(limit)
 	case err != nil:
 		return nil, engine.Errorf(engine.CodeInvalid, "malformed gzip body: %w", err)
 	}
-	return out.Bytes(), nil
+	return out, nil
 }
 
 func tooLarge(limit int) error {

@@ -75,7 +75,7 @@ func remember(ctx context.Context, memory engine.Memory, embedder engine.Embedde
 		usable := make([]engine.Memo, 0, len(batch))
 		for i, item := range batch {
 			item.Vector = vectors[i]
-			if !zero(item.Vector) {
+			if engine.Usable(item.Vector) {
 				usable = append(usable, item)
 			}
 		}
@@ -129,13 +129,4 @@ func chunks(text string) []string {
 		out[i] = strings.Join(words[i*len(words)/count:(i+1)*len(words)/count], " ")
 	}
 	return out
-}
-
-func zero(v []float32) bool {
-	for _, x := range v {
-		if x != 0 {
-			return false
-		}
-	}
-	return true
 }

@@ -3,12 +3,11 @@ package embedded
 import (
 	"cmp"
 	"container/heap"
-	"math"
 	"slices"
-	"time"
 	"unique"
 
 	"github.com/llm-sentinel/llm-sentinel/engine"
+	"github.com/llm-sentinel/llm-sentinel/retrieval"
 )
 
 // collection is the rows of one engine.Collection, in no order. What a scan looks at lies in columns of its own; equal
@@ -43,7 +42,7 @@ func (c *collection) vector(i int) []float32 {
 func (c *collection) put(m engine.Memo) {
 	r := row{
 		id: m.ID, text: m.Text, operation: unique.Make(m.Operation), version: unique.Make(m.Version),
-		region: unique.Make(m.Region), family: unique.Make(m.Family), source: unique.Make(m.Source), at: nanos(m.At),
+		region: unique.Make(m.Region), family: unique.Make(m.Family), source: unique.Make(m.Source), at: retrieval.Nanos(m.At),
 	}
 	service := unique.Make(m.Service)
 	if i, known := c.index[m.ID]; known {
@@ -84,7 +83,7 @@ func (c *collection) memo(i int) engine.Memo {
 	r := &c.rows[i]
 	return engine.Memo{
 		ID: r.id, Collection: c.key, Text: r.text, Service: c.services[i].Value(), Operation: r.operation.Value(),
-		Version: r.version.Value(), Region: r.region.Value(), Family: r.family.Value(), Source: r.source.Value(), At: fromNanos(r.at),
+		Version: r.version.Value(), Region: r.region.Value(), Family: r.family.Value(), Source: r.source.Value(), At: retrieval.Time(r.at),
 	}
 }
 
@@ -116,7 +115,7 @@ func (c *collection) overflow(batch map[string]engine.Memo, limit int) []string 
 		}
 	}
 	for id, m := range batch {
-		consider(aged{nanos(m.At), id})
+		consider(aged{retrieval.Nanos(m.At), id})
 	}
 	slices.SortFunc(oldest, aged.compare)
 	ids := make([]string, len(oldest))
@@ -145,32 +144,4 @@ func (h *youngestFirst) Pop() any {
 	x := (*h)[last]
 	*h = (*h)[:last]
 	return x
-}
-
-// noTime stands for the zero time.
-const noTime = math.MinInt64
-
-var (
-	earliest = time.Unix(0, noTime+1)
-	latest   = time.Unix(0, math.MaxInt64)
-)
-
-// nanos is a time as nanoseconds since 1970: the nearest that 64 bits express, and noTime for the zero time.
-func nanos(t time.Time) int64 {
-	switch {
-	case t.IsZero():
-		return noTime
-	case t.Before(earliest):
-		return noTime + 1
-	case t.After(latest):
-		return math.MaxInt64
-	}
-	return t.UnixNano()
-}
-
-func fromNanos(n int64) time.Time {
-	if n == noTime {
-		return time.Time{}
-	}
-	return time.Unix(0, n).UTC()
 }

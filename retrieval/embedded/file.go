@@ -15,6 +15,7 @@ import (
 	_ "modernc.org/sqlite" // registers the driver
 
 	"github.com/llm-sentinel/llm-sentinel/engine"
+	"github.com/llm-sentinel/llm-sentinel/retrieval"
 )
 
 //go:embed migrations/*.sql
@@ -130,7 +131,7 @@ func (f *file) load(ctx context.Context, key engine.Collection) (*collection, er
 		if l := length(m.Vector); l > maxLength || l < 1/maxLength {
 			return nil, engine.Errorf(engine.CodeInternal, "memo %q: stored vector has length %g, want 1", m.ID, l)
 		}
-		m.At = fromNanos(at)
+		m.At = retrieval.Time(at)
 		c.put(m)
 	}
 	return c, rows.Err()
@@ -195,7 +196,7 @@ func insertMemos(ctx context.Context, tx *sql.Tx, collection int64, memos map[st
 	defer insert.Close()
 	for id, m := range memos {
 		if _, err := insert.ExecContext(ctx, collection, id, encodeVector(m.Vector), m.Text, m.Service, m.Operation,
-			m.Version, m.Region, m.Family, m.Source, nanos(m.At)); err != nil {
+			m.Version, m.Region, m.Family, m.Source, retrieval.Nanos(m.At)); err != nil {
 			return fmt.Errorf("memo %q: %w", id, err)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"unique"
 
 	"github.com/llm-sentinel/llm-sentinel/engine"
+	"github.com/llm-sentinel/llm-sentinel/retrieval"
 )
 
 // each calls visit with the rows that pass the filter. Ids are looked up; without any, all rows are scanned.
@@ -34,7 +35,7 @@ func (c *collection) each(f engine.Filter, visit func(i int)) {
 func (c *collection) matcher(f engine.Filter) func(i int) bool {
 	service, operation := unique.Make(f.Service), unique.Make(f.Operation)
 	version, region := unique.Make(f.Version), unique.Make(f.Region)
-	from, before := nanos(f.From), nanos(f.Before)
+	from, before := retrieval.Nanos(f.From), retrieval.Nanos(f.Before)
 	onlyService := f.Operation == "" && f.Version == "" && f.Region == "" && f.From.IsZero() && f.Before.IsZero()
 	return func(i int) bool {
 		if f.Service != "" && c.services[i] != service {

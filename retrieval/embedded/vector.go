@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/llm-sentinel/llm-sentinel/engine"
+	"github.com/llm-sentinel/llm-sentinel/retrieval"
 )
 
 // dot is the inner product of two vectors of one length. Four sums run side by side, since a single one would make each
@@ -34,18 +35,7 @@ func unit(v []float32, dimension int) ([]float32, error) {
 	if dimension > maxDimension {
 		return nil, engine.Errorf(engine.CodeInvalid, "dimension %d: want %d or less", dimension, maxDimension)
 	}
-	if len(v) != dimension {
-		return nil, engine.Errorf(engine.CodeInvalid, "vector of dimension %d in a collection of dimension %d", len(v), dimension)
-	}
-	l := length(v)
-	if l == 0 || math.IsInf(l, 0) || math.IsNaN(l) {
-		return nil, engine.Errorf(engine.CodeInvalid, "vector of length %g has no direction", l)
-	}
-	out := make([]float32, dimension)
-	for i, x := range v {
-		out[i] = float32(float64(x) / l)
-	}
-	return out, nil
+	return retrieval.Unit(v, dimension)
 }
 
 // length is the Euclidean length of v.
