@@ -6,7 +6,6 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -79,26 +78,9 @@ func (f *file) prepare(ctx context.Context) error {
 	return rows.Err()
 }
 
-// migrate brings the schema up to date. store/sqlite has its like: files of two rooms, which do not import each other, and which
-// may go different ways.
+// migrate brings the schema up to date.
 func (f *file) migrate(ctx context.Context) error {
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, f.db, files,
-		goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
-	if err != nil {
-		return err
-	}
-	has, knows, err := p.GetVersions(ctx)
-	if err != nil {
-		return err
-	}
-	if has > knows {
-		return engine.Errorf(engine.CodeConflict, "schema version %d is newer than this program, which knows %d", has, knows)
-	}
-	_, err = p.Up(ctx)
+	_, err := retrieval.Migrate(ctx, goose.DialectSQLite3, f.db, migrations)
 	return err
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"embed"
 	"errors"
-	"io/fs"
 	"strconv"
 
 	"github.com/jackc/pgx/v5"
@@ -14,6 +13,7 @@ import (
 	"github.com/pressly/goose/v3"
 
 	"github.com/llm-sentinel/llm-sentinel/engine"
+	"github.com/llm-sentinel/llm-sentinel/retrieval"
 )
 
 //go:embed migrations/*.sql
@@ -115,25 +115,9 @@ func (m *Memory) makeExtension(ctx context.Context, conn *pgx.Conn) (string, err
 
 // applyMigrations records them in a table of their own, since the store may keep its tables in the same schema.
 func (m *Memory) applyMigrations(ctx context.Context, server *pgx.ConnConfig) (err error) {
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
 	db := stdlib.OpenDB(*server)
 	defer func() { err = errors.Join(err, db.Close()) }()
-	p, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithTableName("goose_memory_version"),
-		goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
-	if err != nil {
-		return err
-	}
-	has, knows, err := p.GetVersions(ctx)
-	if err != nil {
-		return err
-	}
-	if has > knows {
-		return engine.Errorf(engine.CodeConflict, "schema version %d is newer than this program, which knows %d", has, knows)
-	}
-	done, err := p.Up(ctx)
+	done, err := retrieval.Migrate(ctx, goose.DialectPostgres, db, migrations, goose.WithTableName("goose_memory_version"))
 	if err != nil {
 		return err
 	}

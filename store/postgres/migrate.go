@@ -4,13 +4,13 @@ import (
 	"context"
 	"embed"
 	"errors"
-	"io/fs"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 
 	"github.com/llm-sentinel/llm-sentinel/engine"
+	"github.com/llm-sentinel/llm-sentinel/store"
 )
 
 //go:embed migrations/*.sql
@@ -57,25 +57,9 @@ func (s *Store) makeSchema(ctx context.Context, conn *pgx.Conn) error {
 }
 
 func (s *Store) applyMigrations(ctx context.Context) (err error) {
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
 	db := stdlib.OpenDBFromPool(s.pool)
 	defer func() { err = errors.Join(err, db.Close()) }()
-	p, err := goose.NewProvider(goose.DialectPostgres, db, files,
-		goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
-	if err != nil {
-		return err
-	}
-	has, knows, err := p.GetVersions(ctx)
-	if err != nil {
-		return err
-	}
-	if has > knows {
-		return engine.Errorf(engine.CodeConflict, "schema version %d is newer than this program, which knows %d", has, knows)
-	}
-	done, err := p.Up(ctx)
+	done, err := store.Migrate(ctx, goose.DialectPostgres, db, migrations)
 	if err != nil {
 		return err
 	}

@@ -6,7 +6,6 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net/url"
 	"os"
@@ -18,6 +17,7 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/llm-sentinel/llm-sentinel/engine"
+	"github.com/llm-sentinel/llm-sentinel/store"
 )
 
 //go:embed migrations/*.sql
@@ -89,26 +89,9 @@ func dsn(cfg Config, pragmas ...string) string {
 	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: filepath.ToSlash(cfg.Path)}).EscapedPath(), RawQuery: q.Encode()}).String()
 }
 
-// migrate brings the schema up to date. retrieval/embedded has its like: files of two rooms, which do not import each other, and
-// which may go different ways.
+// migrate brings the schema up to date.
 func (s *Store) migrate(ctx context.Context) error {
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, s.write, files,
-		goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
-	if err != nil {
-		return err
-	}
-	has, knows, err := p.GetVersions(ctx)
-	if err != nil {
-		return err
-	}
-	if has > knows {
-		return engine.Errorf(engine.CodeConflict, "schema version %d is newer than this program, which knows %d", has, knows)
-	}
-	done, err := p.Up(ctx)
+	done, err := store.Migrate(ctx, goose.DialectSQLite3, s.write, migrations)
 	if err != nil {
 		return err
 	}
