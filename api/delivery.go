@@ -22,15 +22,11 @@ func (s *Server) listDead(c *gin.Context) error {
 	if s.deps.DeadLetters == nil {
 		return errNoReceivers
 	}
-	values, err := queryValues(c.Request.URL.RawQuery, "limit", "cursor")
+	cursor, limit, err := parsePage(c.Request.URL.RawQuery)
 	if err != nil {
 		return err
 	}
-	limit, err := pageLimit(values["limit"])
-	if err != nil {
-		return err
-	}
-	page, err := s.deps.DeadLetters.DeadDeliveries(c.Request.Context(), values["cursor"], limit)
+	page, err := s.deps.DeadLetters.DeadDeliveries(c.Request.Context(), cursor, limit)
 	if err != nil {
 		return err
 	}

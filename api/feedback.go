@@ -80,15 +80,11 @@ func (s *Server) checkSubject(c *gin.Context, r feedbackRequest) (err error) {
 }
 
 func (s *Server) listFeedback(c *gin.Context) error {
-	values, err := queryValues(c.Request.URL.RawQuery, "limit", "cursor")
+	cursor, limit, err := parsePage(c.Request.URL.RawQuery)
 	if err != nil {
 		return err
 	}
-	limit, err := pageLimit(values["limit"])
-	if err != nil {
-		return err
-	}
-	page, err := s.deps.Feedbacks.Feedback(c.Request.Context(), values["cursor"], limit)
+	page, err := s.deps.Feedbacks.Feedback(c.Request.Context(), cursor, limit)
 	if err != nil {
 		return err
 	}

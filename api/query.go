@@ -43,6 +43,16 @@ func queryValues(raw string, allowed ...string) (map[string]string, error) {
 	return out, nil
 }
 
+// parsePage reads the query of a listing that is only paged.
+func parsePage(raw string) (cursor string, limit int, err error) {
+	values, err := queryValues(raw, "limit", "cursor")
+	if err != nil {
+		return "", 0, err
+	}
+	limit, err = pageLimit(values["limit"])
+	return values["cursor"], limit, err
+}
+
 func parseAnomalyQuery(raw string) (engine.AnomalyQuery, error) {
 	values, err := queryValues(raw, "from", "to", "severity", "service", "type", "incident", "limit", "cursor")
 	if err != nil {
