@@ -71,7 +71,7 @@ func (d *digests) slices(services []string, from time.Time, abnormal map[*digest
 	if len(abnormal) == 0 {
 		return nil
 	}
-	type count struct{ abnormal, total, before int }
+	type count struct{ abnormal, total, caught, before int }
 	counts := make(map[value]*count)
 	at := func(v value) *count {
 		c, ok := counts[v]
@@ -82,10 +82,15 @@ func (d *digests) slices(services []string, from time.Time, abnormal map[*digest
 		return c
 	}
 	for _, x := range during {
+		through, caught := abnormal[x]
 		for _, v := range x.values {
-			at(v).total++
+			c := at(v)
+			c.total++
+			if caught {
+				c.caught++
+			}
 		}
-		for _, v := range abnormal[x] {
+		for _, v := range through {
 			at(v).abnormal++
 		}
 	}
@@ -104,8 +109,9 @@ func (d *digests) slices(services []string, from time.Time, abnormal map[*digest
 		s := Slice{Subject: v.Value(), Abnormal: c.abnormal, Total: c.total}
 		s.AbnormalShare = float64(c.abnormal) / float64(len(abnormal))
 		s.Rate = float64(c.abnormal) / float64(max(c.total, 1))
-		if rest := len(during) - c.total; rest > 0 {
-			s.RestRate = float64(len(abnormal)-c.abnormal) / float64(rest)
+		// A trace that runs through the slice and is abnormal elsewhere is neither of the slice's abnormal nor of the rest.
+		if s.Rest = len(during) - c.total; s.Rest > 0 {
+			s.RestRate = float64(len(abnormal)-c.caught) / float64(s.Rest)
 		}
 		if len(before) > 0 {
 			s.BaselineShare = float64(c.before) / float64(len(before))

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+	"unique"
 
 	"github.com/stretchr/testify/require"
 )
@@ -284,5 +285,29 @@ func TestMarkersAreAboutWholeNames(t *testing.T) {
 		{"", "7", false},
 	} {
 		require.Equal(t, c.want, partOf(c.value, c.name), "%+v", c)
+	}
+}
+
+// A trace that runs through a slice, but is abnormal for what happened elsewhere in it, is not held against the rest: rates are
+// proportions.
+func TestSliceRatesAreProportions(t *testing.T) {
+	t.Parallel()
+	p := newPast()
+	for range 200 {
+		p.keep(asUsual, "")
+	}
+	from := p.now.Add(time.Second)
+	p.keep(func(s *Span) { s.Agent.Name = "planner" }, LatencySpike)
+	for range 11 { // the planner takes part, and another span is the slow one
+		d := p.keep(asUsual, LatencySpike)
+		d.values = append(d.values, unique.Make(Subject{SubjectAgent, "planner"}))
+	}
+	ev := p.gather(p.about(LatencySpike, from), nil)
+	_, found := sliceOf(ev, SubjectAgent, "planner")
+	require.True(t, found)
+	for _, s := range ev.Slices {
+		require.LessOrEqual(t, s.RestRate, 1.0, s)
+		require.LessOrEqual(t, s.Rate, 1.0, s)
+		require.Equal(t, 12, s.Total+s.Rest, s)
 	}
 }

@@ -84,6 +84,7 @@ type Slice struct {
 	Total         int       `json:"total"`          // all spans or traces with this value in the interval
 	BaselineShare float64   `json:"baseline_share"` // of all traffic in the calm interval
 	Rate          float64   `json:"rate"`           // abnormal / total inside the slice
+	Rest          int       `json:"rest"`           // all in the interval without this value
 	RestRate      float64   `json:"rest_rate"`      // abnormal / total outside it
 	New           bool      `json:"new,omitempty"`  // seen in at most 1 % of the calm interval, and first seen near the onset
 	FirstSeen     time.Time `json:"first_seen,omitzero"`

@@ -19,6 +19,9 @@ const (
 	// undecided is the confidence in "the service itself" when no cause stands out, weak that of the alternatives then.
 	undecided, weak = 0.2, 0.1
 
+	// innocent is how many healthy observations the rest of the traffic is credited with: one abnormal trace among five says
+	// little of what is outside a slice, and so do no abnormal ones among two.
+	innocent = 10
 	// unconfirmed is how far the detector's word counts where no slice can confirm or refute it.
 	unconfirmed = 0.5
 
@@ -125,7 +128,8 @@ func purity(s engine.Slice, purest float64) float64 {
 	if !(s.Rate > 0) || !(purest > 0) {
 		return 0
 	}
-	return unit((s.Rate-s.RestRate)/(s.Rate+s.RestRate)) * unit(s.Rate/purest)
+	rest := s.RestRate * float64(s.Rest) / float64(s.Rest+innocent)
+	return unit((s.Rate-rest)/(s.Rate+rest)) * unit(s.Rate/purest)
 }
 
 // purestRate is the highest rate among the slices that hold at least half of the abnormal.

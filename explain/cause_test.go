@@ -119,6 +119,12 @@ func TestRankingTellsLookAlikesApart(t *testing.T) {
 			t.slice(engine.SubjectService, "assistant", 100, 1000, 1)
 			t.slice(engine.SubjectModel, "nimbus-pro", 60, 600, 0.6)
 		}, nil, engine.Subject{Kind: engine.SubjectProvider, Value: "nimbus"}},
+		{"one abnormal call among the few outside a new model version", latency, func(t *traffic) {
+			t.abnormal, t.total = 74, 82
+			t.slice(engine.SubjectProvider, "nimbus", 74, 81, 0.87)
+			t.slice(engine.SubjectModel, "aurora", 74, 81, 0.87)
+			t.appeared(engine.SubjectModelVersion, "aurora-2", 73, 77, noon.Add(3*time.Minute))
+		}, nil, engine.Subject{Kind: engine.SubjectModelVersion, Value: "aurora-2"}},
 		{"a region", latency, func(t *traffic) {
 			t.slice(engine.SubjectRegion, "eu-west-1", 100, 260, 0.25)
 			t.slice(engine.SubjectProvider, "nimbus", 60, 500, 0.5)

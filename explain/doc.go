@@ -17,8 +17,8 @@
 //	score = plausibility × coverage × purity × support
 //
 // where plausibility comes from the table in plausibility.go, coverage says how much of the abnormal, and how much more than
-// of calm traffic, lies in the slice, purity how abnormal the slice is beside the rest and beside the purest slice, and support
-// shrinks what rests on few observations. Versions are more plausible the closer before the onset they appeared or were
+// of calm traffic, lies in the slice, purity how abnormal the slice is beside the rest, which counts the less the fewer it is,
+// and beside the purest slice, and support shrinks what rests on few observations. Versions are more plausible the closer before the onset they appeared or were
 // announced by a change marker; a marker alone blames nothing. The unfamiliar topic is the one cause that is no slice: it is
 // likely as far as no user, tenant or key stands out. Where nearly all traffic runs through what the detector names, nothing
 // can confirm or refute it, and the detector's word counts half. Below a minimum the note says that no single cause stands out.

@@ -97,8 +97,8 @@ func (f *facts) slice(ev engine.Evidence, i int) {
 		return
 	}
 	s := ev.Slices[i]
-	text := fmt.Sprintf("%s %s holds %s of the abnormal and held %s of the calm traffic; %d of its %d are abnormal (%s, against %s elsewhere)",
-		sentenceCase(words(s.Kind)), code(s.Value), percent(s.AbnormalShare), percent(s.BaselineShare), s.Abnormal, s.Total, percent(s.Rate), percent(s.RestRate))
+	text := fmt.Sprintf("%s %s holds %s of the abnormal and held %s of the calm traffic; %d of its %d are abnormal (%s, %s)",
+		sentenceCase(words(s.Kind)), code(s.Value), percent(s.AbnormalShare), percent(s.BaselineShare), s.Abnormal, s.Total, percent(s.Rate), elsewhere(s))
 	if s.New {
 		text += "; it is new"
 		if !s.FirstSeen.IsZero() {
@@ -217,4 +217,12 @@ func spanText(id engine.SpanID) string {
 		return ""
 	}
 	return id.String()
+}
+
+// elsewhere says how abnormal the traffic outside a slice is, if there was any.
+func elsewhere(s engine.Slice) string {
+	if s.Rest == 0 {
+		return "with no traffic elsewhere"
+	}
+	return "against " + percent(s.RestRate) + " elsewhere"
 }

@@ -133,7 +133,7 @@ func (d *draft) state(c cause) claim {
 	s, id := d.ev.Slices[c.slice], d.facts.slices[c.slice]
 	holds := sentence(sentenceCase(subject(c.Subject))+" holds "+percent(s.AbnormalShare)+" of the abnormal and held "+
 		percent(s.BaselineShare)+" of the calm traffic", id)
-	rate := sentence("Of what runs through it "+percent(s.Rate)+" is abnormal, against "+percent(s.RestRate)+" elsewhere", id)
+	rate := sentence("Of what runs through it "+percent(s.Rate)+" is abnormal, "+elsewhere(s), id)
 	var appeared, announced claim
 	if s.New {
 		text := "It was not seen in the calm interval"
@@ -206,11 +206,11 @@ func (d *draft) counter() []claim {
 		case slice >= 0:
 			s := d.ev.Slices[slice]
 			verdict := " explains less: "
-			if s.Rate <= 1.2*s.RestRate {
+			if s.Rest > 0 && s.Rate <= 1.2*s.RestRate {
 				verdict = " shows no effect of this kind: "
 			}
 			out = append(out, sentence(what+verdict+"it holds "+percent(s.AbnormalShare)+" of the abnormal, and "+percent(s.Rate)+
-				" of what runs through it is abnormal, against "+percent(s.RestRate)+" elsewhere", id, d.facts.slices[slice]))
+				" of what runs through it is abnormal, "+elsewhere(s), id, d.facts.slices[slice]))
 		default:
 			out = append(out, sentence(what+" is not blamed: the abnormal does not concentrate in what it changed", id))
 		}

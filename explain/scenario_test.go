@@ -27,8 +27,8 @@ func (t *traffic) slice(kind, value string, abnormal, total int, baseline float6
 		Subject: engine.Subject{Kind: kind, Value: value}, Abnormal: abnormal, Total: total, BaselineShare: baseline,
 		AbnormalShare: float64(abnormal) / float64(t.abnormal), Rate: float64(abnormal) / float64(total),
 	}
-	if rest := t.total - total; rest > 0 {
-		s.RestRate = float64(t.abnormal-abnormal) / float64(rest)
+	if s.Rest = t.total - total; s.Rest > 0 {
+		s.RestRate = float64(t.abnormal-abnormal) / float64(s.Rest)
 	}
 	t.slices = append(t.slices, s)
 	return &t.slices[len(t.slices)-1]

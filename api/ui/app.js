@@ -327,7 +327,7 @@ function evidence(ev) {
     out.push(card('Where it concentrates', table(
       [{ title: 'Slice' }, { title: 'Of the abnormal' }, { title: 'Of calm traffic' }, { title: 'Rate inside', number: true }, { title: 'outside', number: true }],
       ev.slices.map((s) => [[subject(s), s.new ? [' ', badge('new', 'medium')] : null], share(s.abnormal_share), share(s.baseline_share),
-        percents.format(s.rate), percents.format(s.rest_rate)]))));
+        percents.format(s.rate), s.rest ? percents.format(s.rest_rate) : '–']))));
   }
   if (ev.markers && ev.markers.length) {
     out.push(card('Changes made nearby', table([{ title: 'When' }, { title: 'What' }, { title: 'Version' }],
