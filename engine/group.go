@@ -130,10 +130,7 @@ func (g *grouper) add(a *Anomaly) *group {
 		in.LastSeen = a.At
 	}
 	in.Anomalies++
-	if a.Service != "" && !slices.Contains(in.Services, a.Service) {
-		in.Services = append(slices.Clone(in.Services), a.Service) // readers of the incident have the old list
-		slices.Sort(in.Services)
-	}
+	x.affects(a.Service)
 	if a.Type == in.Type && (a.Score >= in.Score || in.Effect == Effect{}) {
 		in.Score, in.Effect = a.Score, a.Effect
 		if a.Excerpt != "" {
@@ -145,10 +142,23 @@ func (g *grouper) add(a *Anomaly) *group {
 	if x.opened {
 		a.IncidentID = in.ID
 		g.refresh(x)
-	} else if len(x.pending) < maxPending {
+		return x
+	}
+	if len(x.pending) < maxPending {
 		x.pending = append(x.pending, *a)
 	}
+	g.ripe(x)
 	return x
+}
+
+// affects lists a service among those of the incident.
+func (x *group) affects(service string) {
+	in := &x.incident
+	if service == "" || slices.Contains(in.Services, service) {
+		return
+	}
+	in.Services = append(slices.Clone(in.Services), service) // readers of the incident have the old list
+	slices.Sort(in.Services)
 }
 
 // begin moves the onset. Windows know better than single traces when something began: one slow trace some minutes earlier is chance.
@@ -263,14 +273,11 @@ func (g *grouper) advance(watermark, now time.Time) []*group {
 				g.resolve(x, watermark, "", "calm for "+g.cfg.ResolveAfter.String())
 				changed = append(changed, x)
 			}
-		case !g.supported(x):
+		case !g.ripe(x):
 			if watermark.Sub(in.LastSeen) > g.cfg.GroupGap {
 				g.remove(x)
 			}
 		default:
-			if x.ready.IsZero() {
-				x.ready = in.LastSeen
-			}
 			if wait := g.settle(in.Type); wait > 0 && watermark.Sub(x.ready) < wait {
 				continue
 			}
@@ -333,6 +340,15 @@ func (g *grouper) supported(x *group) bool {
 		return in.Anomalies >= lasting
 	}
 	return true
+}
+
+// ripe reports whether the group has had enough support, and notes in event time since when: what is read late and all at once need
+// not wait by the clock as well.
+func (g *grouper) ripe(x *group) bool {
+	if x.ready.IsZero() && g.supported(x) {
+		x.ready = x.incident.LastSeen
+	}
+	return !x.ready.IsZero()
 }
 
 // lasting is how many anomalies, mostly windows, a new topic or a change of traffic needs: a short burst of either is none.
@@ -458,6 +474,9 @@ func (g *grouper) absorb(y, x *group) {
 		in.LastSeen = x.incident.LastSeen
 	}
 	in.Anomalies += x.incident.Anomalies
+	for _, service := range x.incident.Services {
+		y.affects(service)
+	}
 	g.remove(x)
 	if y.opened {
 		for i := range y.pending {

@@ -206,6 +206,31 @@ func TestOneMoreSymptomIsNoNews(t *testing.T) {
 	require.Equal(t, map[string]int{"raised": 1, "resolved": 1}, told)
 }
 
+func TestWhatASymptomTouchesIsAffected(t *testing.T) {
+	t.Parallel()
+	g := newGrouping(t)
+	for _, n := range g.several(10, ErrorRate, theModel) {
+		a := g.anomaly(LatencySpike, Subject{SubjectService, "search"}, n)
+		a.Service = "search"
+		g.add(&a)
+	}
+	g.step(time.Hour)
+	require.Equal(t, []string{"search", "shop"}, g.incident().Services)
+}
+
+// A group that waits for its cause waits in event time: a backlog that is read at once, and ends, is told at once.
+func TestBacklogNeedNotWaitByTheClock(t *testing.T) {
+	t.Parallel()
+	g := newGrouping(t)
+	for range 20 {
+		g.trace++
+		g.see(LatencySpike, theShop, g.trace)
+		g.now = g.now.Add(time.Minute)
+	}
+	g.step(0)
+	require.Equal(t, LatencySpike, g.incident().Type)
+}
+
 func TestUnrelatedIncidentsStayApart(t *testing.T) {
 	t.Parallel()
 	g := newGrouping(t)
