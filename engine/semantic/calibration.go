@@ -7,6 +7,7 @@ import (
 	"math"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 
@@ -16,21 +17,24 @@ import (
 
 // Config says how much history the detectors need and how much they keep.
 type Config struct {
-	MinTexts     int     `yaml:"min_texts"`     // texts of a service that must be remembered before it is judged
-	MinScores    int     `yaml:"min_scores"`    // calm scores that a p-value needs
-	KeepScores   int     `yaml:"keep_scores"`   // calm scores kept, a service and length
-	MaxServices  int     `yaml:"max_services"`  // services followed
-	Neighbors    int     `yaml:"neighbors"`     // nearest normal texts that a text is compared with
-	Duplicate    float64 `yaml:"duplicate"`     // similarity from which on a text adds nothing to the memory
-	NoveltyDrop  float64 `yaml:"novelty_drop"`  // least fall of the similarity below the usual
-	AttackFloor  float64 `yaml:"attack_floor"`  // least similarity to a known attack
-	ExcerptBytes int     `yaml:"excerpt_bytes"` // of a text kept beside its vector
+	// Siblings is within which time texts come from the same conversation, user or campaign more often than by chance: how novel a
+	// text is is measured against older ones. 0 measures it against all.
+	Siblings     time.Duration `yaml:"siblings"`
+	MinTexts     int           `yaml:"min_texts"`     // texts of a service that must be remembered before it is judged
+	MinScores    int           `yaml:"min_scores"`    // calm scores that a p-value needs
+	KeepScores   int           `yaml:"keep_scores"`   // calm scores kept, a service and length
+	MaxServices  int           `yaml:"max_services"`  // services followed
+	Neighbors    int           `yaml:"neighbors"`     // nearest normal texts that a text is compared with
+	Duplicate    float64       `yaml:"duplicate"`     // similarity from which on a text adds nothing to the memory
+	NoveltyDrop  float64       `yaml:"novelty_drop"`  // least fall of the similarity below the usual
+	AttackFloor  float64       `yaml:"attack_floor"`  // least similarity to a known attack
+	ExcerptBytes int           `yaml:"excerpt_bytes"` // of a text kept beside its vector
 }
 
 // DefaultConfig is what serve uses without a configuration file.
 func DefaultConfig() Config {
 	return Config{
-		MinTexts: 150, MinScores: 100, KeepScores: 256, MaxServices: 256, Neighbors: 3, Duplicate: 0.98,
+		Siblings: 30 * time.Minute, MinTexts: 150, MinScores: 100, KeepScores: 256, MaxServices: 256, Neighbors: 3, Duplicate: 0.98,
 		NoveltyDrop: 0.1, AttackFloor: 0.4, ExcerptBytes: 400,
 	}
 }
@@ -44,6 +48,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("semantic: neighbors must be 1 to 100, is %d", c.Neighbors)
 	case c.Duplicate <= 0 || c.Duplicate > 1 || c.NoveltyDrop < 0 || c.AttackFloor < -1 || c.AttackFloor > 1:
 		return fmt.Errorf("semantic: duplicate must be in (0, 1], novelty_drop not negative, attack_floor in [-1, 1]: %+v", c)
+	case c.Siblings < 0:
+		return fmt.Errorf("semantic: siblings must not be negative, is %s", c.Siblings)
 	case c.ExcerptBytes < 0:
 		return fmt.Errorf("semantic: excerpt_bytes must not be negative, is %d", c.ExcerptBytes)
 	}
@@ -64,6 +70,7 @@ type groupKey struct{ Model, Service string }
 // history is the calm past of one service under one model.
 type history struct {
 	Texts    int                         // seen so far
+	Enough   time.Time                   // event time of the latest of the first cfg.MinTexts
 	ByLength [len(lengths) + 1]scoreBook // one a class of length
 	All      scoreBook
 	Usual    *statistical.Quantity // the similarity that is usual
@@ -200,10 +207,19 @@ func (h *history) add(cfg Config, raw float64, class int) {
 	h.All.add(raw, cfg.KeepScores)
 }
 
+// count notes a text that was learnt.
+func (h *history) count(cfg Config, at time.Time) {
+	if h.Texts < cfg.MinTexts && at.After(h.Enough) {
+		h.Enough = at
+	}
+	h.Texts++
+}
+
 // historyState is one history in a snapshot. What is usual is in binary form, to be read into an object made as today's are.
 type historyState struct {
 	Key      groupKey
 	Texts    int
+	Enough   time.Time
 	ByLength [len(lengths) + 1]scoreBook
 	All      scoreBook
 	Usual    []byte
@@ -220,7 +236,7 @@ func (c *calibration) Snapshot(w io.Writer) error {
 		if err != nil {
 			return fmt.Errorf("semantic: snapshot %s: %w", k.Service, err)
 		}
-		out = append(out, historyState{k, h.Texts, h.ByLength, h.All, usual})
+		out = append(out, historyState{k, h.Texts, h.Enough, h.ByLength, h.All, usual})
 	}
 	if err := gob.NewEncoder(w).Encode(out); err != nil {
 		return fmt.Errorf("semantic: snapshot: %w", err)
@@ -242,7 +258,7 @@ func (c *calibration) Restore(r io.Reader) error {
 		if err := h.Usual.UnmarshalBinary(x.Usual); err != nil {
 			return fmt.Errorf("semantic: restore %s: %w", x.Key.Service, err)
 		}
-		h.Texts, h.ByLength, h.All = x.Texts, x.ByLength, x.All
+		h.Texts, h.Enough, h.ByLength, h.All = x.Texts, x.Enough, x.ByLength, x.All
 		for l := range h.ByLength {
 			h.ByLength[l].restore(c.cfg.KeepScores)
 		}

@@ -36,11 +36,14 @@ func (j *Jailbreak) compare(ctx context.Context, o engine.Observation, t engine.
 	if len(attacks) == 0 {
 		return 0, nil, nil, nil
 	}
-	similarity, normal, err := nearestNormal(ctx, o, t, o.Trace.Spans[t.Span].Service, 1)
+	near, err := o.Memory.Nearest(ctx, engine.Query{Filter: normalOf(o, t, o.Trace.Spans[t.Span].Service), Vector: t.Vector, K: 1})
 	if err != nil {
-		return 0, nil, nil, err
+		return 0, nil, nil, fmt.Errorf("nearest normal %s: %w", t.Kind, err)
 	}
-	return attacks[0].Similarity - max(0, similarity), &attacks[0], normal, nil
+	if len(near) == 0 {
+		return attacks[0].Similarity, &attacks[0], nil, nil
+	}
+	return attacks[0].Similarity - max(0, near[0].Similarity), &attacks[0], &near[0], nil
 }
 
 // attackP is the p-value from which on a text is like an attack at all: many prompts that are a little like one, as everything new

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/llm-sentinel/llm-sentinel/engine"
 )
@@ -24,12 +25,24 @@ func NewNovelty(cfg Config) (*Novelty, error) {
 // Name implements engine.Detector.
 func (n *Novelty) Name() string { return "novelty" }
 
-// nearestNormal returns the mean similarity to the nearest normal texts, and the nearest of them.
-func nearestNormal(ctx context.Context, o engine.Observation, t engine.Text, service string, k int) (float64, *engine.Neighbor, error) {
-	near, err := o.Memory.Nearest(ctx, engine.Query{
-		Filter: engine.Filter{Collection: engine.Collection{Purpose: engine.PurposeNormal, Kind: t.Kind, Model: o.Model}, Service: service},
-		Vector: t.Vector, K: k,
-	})
+// normalOf chooses the normal texts of a service that a text can be compared with.
+func normalOf(o engine.Observation, t engine.Text, service string) engine.Filter {
+	return engine.Filter{Collection: engine.Collection{Purpose: engine.PurposeNormal, Kind: t.Kind, Model: o.Model}, Service: service}
+}
+
+// nearestNormal returns the mean similarity to the k nearest normal texts, and the nearest of them. Texts of one conversation, one user or
+// one campaign come close together and are alike: a text is compared with what was known a while before it, so that what calibrates
+// and what is judged have the same chances to find their siblings. Where nothing that old is known, everything counts.
+func (n *Novelty) nearestNormal(ctx context.Context, o engine.Observation, t engine.Text, service string, k int) (float64, *engine.Neighbor, error) {
+	q := engine.Query{Filter: normalOf(o, t, service), Vector: t.Vector, K: k}
+	if n.cfg.Siblings > 0 {
+		q.Before = o.Trace.End().Add(-n.cfg.Siblings)
+	}
+	near, err := o.Memory.Nearest(ctx, q)
+	if err == nil && len(near) < k && !q.Before.IsZero() {
+		q.Before = time.Time{}
+		near, err = o.Memory.Nearest(ctx, q)
+	}
 	if err != nil {
 		return 0, nil, fmt.Errorf("nearest normal %s: %w", t.Kind, err)
 	}
@@ -61,7 +74,7 @@ func (n *Novelty) Score(ctx context.Context, o engine.Observation) ([]engine.Fin
 			looked = true
 			f.Series, f.Subject = span.Series(), engine.Subject{Kind: engine.SubjectService, Value: span.Service}
 		}
-		similarity, near, err := nearestNormal(ctx, o, t, span.Service, n.cfg.Neighbors)
+		similarity, near, err := n.nearestNormal(ctx, o, t, span.Service, n.cfg.Neighbors)
 		if err != nil {
 			return nil, err
 		}
@@ -104,21 +117,24 @@ func (n *Novelty) Learn(ctx context.Context, o engine.Observation) error {
 			continue
 		}
 		span := &o.Trace.Spans[t.Span]
-		similarity, near, err := nearestNormal(ctx, o, t, span.Service, n.cfg.Neighbors)
+		similarity, _, err := n.nearestNormal(ctx, o, t, span.Service, n.cfg.Neighbors)
 		if err != nil {
 			return err
 		}
+		twin, err := o.Memory.Nearest(ctx, engine.Query{Filter: normalOf(o, t, span.Service), Vector: t.Vector, K: 1})
+		if err != nil {
+			return fmt.Errorf("nearest normal %s: %w", t.Kind, err)
+		}
 		n.mu.Lock()
 		h := n.of(groupKey{o.Model.Name, span.Service})
-		if h.Texts >= n.cfg.MinTexts {
+		if h.Texts >= n.cfg.MinTexts && o.Trace.End().Sub(h.Enough) >= n.cfg.Siblings {
 			h.add(n.cfg, strangeness(similarity), lengthClass(t.Text))
 			h.Usual.Add(o.Trace.End(), max(0, similarity))
 		}
-		duplicate := near != nil && near.Similarity >= n.cfg.Duplicate
 		// A text that is already known still counts as seen: a service that is asked the same all day has learnt it.
-		h.Texts++
+		h.count(n.cfg, o.Trace.End())
 		n.mu.Unlock()
-		if duplicate {
+		if len(twin) > 0 && twin[0].Similarity >= n.cfg.Duplicate {
 			continue
 		}
 		memos = append(memos, engine.Memo{

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
@@ -26,7 +27,7 @@ func TestNoveltyIsSilentWhileItLearns(t *testing.T) {
 	f := only(t, score(t, n, w.prompt(space)))
 	require.True(t, f.Learning, "enough texts to compare with, but nothing says yet how alike texts usually are")
 	require.Equal(t, engine.Subject{Kind: engine.SubjectService, Value: "support"}, f.Subject)
-	w.teach(t, n, config().MinScores)
+	w.teach(t, n, config().MinScores+int(config().Siblings/time.Minute))
 	require.False(t, only(t, score(t, n, w.prompt(space))).Learning)
 }
 
@@ -46,6 +47,41 @@ func TestNoveltyRisesForUnlikeTexts(t *testing.T) {
 	half := w.observe("support", tiny, engine.TextUserPrompt, w.sentence(shop)+" "+w.sentence(space))
 	whole := w.observe("support", tiny, engine.TextUserPrompt, w.sentence(space)+" "+w.sentence(space))
 	require.LessOrEqual(t, only(t, score(t, n, whole)).P, only(t, score(t, n, half)).P)
+}
+
+// The texts of one conversation are alike, and a first question has no siblings yet: it must not look strange for that.
+func TestConversationsDoNotMakeFirstQuestionsStrange(t *testing.T) {
+	t.Parallel()
+	cfg := config()
+	of := func(siblings time.Duration) float64 {
+		w := newWorld(4)
+		cfg.Siblings = siblings
+		n, err := NewNovelty(cfg)
+		require.NoError(t, err)
+		subject := func() (words []string) {
+			for range 4 {
+				words = append(words, fmt.Sprint("word", w.rng.IntN(40)))
+			}
+			return words
+		}
+		for range 60 {
+			about := subject()
+			for range 5 {
+				require.NoError(t, n.Learn(t.Context(), w.prompt(about)))
+			}
+		}
+		w.traces += 60 // an hour later
+		strange := 0
+		const looks = 200
+		for range looks {
+			if only(t, score(t, n, w.prompt(subject()))).P < 0.05 {
+				strange++
+			}
+		}
+		return float64(strange) / looks
+	}
+	require.Less(t, of(cfg.Siblings), 0.06)
+	require.Greater(t, of(0), 0.1, "compared with their siblings, calm texts seem less strange than they are")
 }
 
 func TestNoveltyIsCalibratedOnCalmTexts(t *testing.T) {

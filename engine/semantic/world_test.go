@@ -96,7 +96,8 @@ func (m *memory) Nearest(_ context.Context, q engine.Query) ([]engine.Neighbor, 
 	var out []engine.Neighbor
 	for i := range m.memos {
 		x := &m.memos[i]
-		if x.Collection != q.Collection || q.Service != "" && x.Service != q.Service {
+		if x.Collection != q.Collection || q.Service != "" && x.Service != q.Service ||
+			!q.Before.IsZero() && !x.At.Before(q.Before) {
 			continue
 		}
 		var dot float64

@@ -28,6 +28,7 @@ func OfflineConfig(cfg Config) Config {
 	cfg.Engine.SemanticQueue = 1 << 20
 	cfg.Engine.Evidence.MaxServices = max(cfg.Engine.Evidence.MaxServices, 1024)
 	cfg.Trajectory.MinRuns = min(cfg.Trajectory.MinRuns, 10)
+	cfg.Semantic.Siblings = 0 // a file may hold the calm runs after the others
 	cfg.Semantic.MinTexts = min(cfg.Semantic.MinTexts, 50)
 	cfg.Semantic.MinScores = min(cfg.Semantic.MinScores, 40)
 	return cfg
