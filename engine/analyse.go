@@ -2,8 +2,7 @@ package engine
 
 import (
 	"context"
-	"errors"
-	"fmt"
+	"slices"
 	"time"
 )
 
@@ -33,17 +32,15 @@ func (p *Pipeline) examine(ctx context.Context, j *job) {
 	if !j.redacted {
 		j.trace, found = redactTrace(j.trace, p.parts.Redactor)
 	}
-	observations := p.look(ctx, &j.trace, found, false)
-	if len(observations) > 0 {
-		findings, err := p.ask(ctx, p.parts.Semantic, observations[0])
-		if err != nil {
-			p.health.failed("memory", err.Error())
-			p.log.Error("semantic detector failed", "error", err)
-		} else {
-			p.health.worked("memory")
-		}
-		j.findings = append(j.findings, findings...)
+	observations := slices.Collect(p.look(ctx, &j.trace, found)) // all of them, since each memory learns
+	findings, err := p.compare(ctx, slices.Values(observations))
+	switch {
+	case err != nil:
+		p.health.failed(partDetectors, err.Error())
+	case len(observations) > 0:
+		p.health.worked(partDetectors)
 	}
+	j.findings = append(j.findings, findings...)
 	p.settle(j, observations)
 }
 
@@ -76,6 +73,9 @@ func (p *Pipeline) catchUp(ctx context.Context) {
 	}
 }
 
+// partDetectors is degraded while the texts of traces can be compared in no memory.
+const partDetectors = "semantic detectors"
+
 // backlogTimeout bounds a look into the backlog; backlogPause is how long one that does not answer is left alone. Wall time.
 const (
 	backlogTimeout = 5 * time.Second
@@ -98,75 +98,6 @@ func (p *Pipeline) nextDeferred(ctx context.Context) ([]Deferred, error) {
 		return nil, nil
 	}
 	return p.parts.Backlog.NextDeferred(call, underway+batch)
-}
-
-// lensTimeout bounds one call of an embedder; lensPause is how long a failing one is left alone. Wall time.
-const (
-	lensTimeout = 15 * time.Second
-	lensPause   = 15 * time.Second
-)
-
-// look embeds the texts of a redacted trace through each lens, so that each memory learns. The first observation is the one to
-// judge by: of the preferred lens, or of one that stands in for it. With asking set only that one is made.
-func (p *Pipeline) look(ctx context.Context, t *Trace, found map[string][]Sensitive, asking bool) []Observation {
-	pieces := texts(t, found, p.cfg.EmbedKinds, p.cfg.ChunkWords, p.cfg.MaxChunks)
-	if len(pieces) == 0 {
-		return nil
-	}
-	strings := make([]string, len(pieces))
-	for i := range pieces {
-		strings[i] = pieces[i].Text
-	}
-	var out []Observation
-	for i, lens := range p.parts.Lenses {
-		vectors, err := p.embed(ctx, i, lens.Embedder, strings)
-		if err != nil {
-			continue
-		}
-		o := Observation{Trace: t, Texts: append([]Text(nil), pieces...), Memory: lens.Memory, Model: lens.Embedder.Model()}
-		for k := range o.Texts {
-			o.Texts[k].Vector = vectors[k]
-		}
-		out = append(out, o)
-		if asking {
-			break
-		}
-	}
-	if len(out) == 0 && len(p.parts.Lenses) > 0 {
-		p.drop(dropUnembedded, 1)
-	}
-	return out
-}
-
-var errLensPaused = errors.New("engine: embedder failed lately and is left alone")
-
-func (p *Pipeline) embed(ctx context.Context, i int, e Embedder, texts []string) ([][]float32, error) {
-	p.lensMu.Lock()
-	paused := time.Now().Before(p.lensDown[i])
-	p.lensMu.Unlock()
-	if paused {
-		return nil, errLensPaused
-	}
-	part := "embedder " + e.Model().Name
-	call, cancel := context.WithTimeout(ctx, lensTimeout)
-	defer cancel()
-	vectors, err := e.Embed(call, texts)
-	if err == nil && len(vectors) != len(texts) {
-		err = fmt.Errorf("engine: embedder %s gave %d vectors for %d texts", e.Model().Name, len(vectors), len(texts))
-	}
-	if err != nil && ctx.Err() != nil {
-		return nil, ctx.Err() // whoever asked went away: that says nothing of the embedder
-	}
-	if err != nil {
-		p.lensMu.Lock()
-		p.lensDown[i] = time.Now().Add(lensPause)
-		p.lensMu.Unlock()
-		p.health.failed(part, err.Error())
-		p.log.Warn("embedder failed", "model", e.Model().Name, "error", err)
-		return nil, err
-	}
-	p.health.worked(part)
-	return vectors, nil
 }
 
 // Score implements Scorer: it judges a trace beside the stream, by the same detectors, and changes nothing.
@@ -193,12 +124,10 @@ func (p *Pipeline) Findings(ctx context.Context, t Trace) ([]Finding, error) {
 	}
 	findings = append(findings, workflow...)
 	redacted, found := redactTrace(t, p.parts.Redactor)
-	if observations := p.look(ctx, &redacted, found, true); len(observations) > 0 {
-		semantic, err := p.ask(ctx, p.parts.Semantic, observations[0])
-		if err != nil {
-			return nil, &Error{Code: CodeUnavailable, Message: "the vector memory does not answer", RetryAfter: 5 * time.Second, Err: err}
-		}
-		findings = append(findings, semantic...)
+	semantic, err := p.compare(ctx, p.look(ctx, &redacted, found))
+	if err != nil {
+		return nil, &Error{Code: CodeUnavailable, Message: "no vector memory answers", RetryAfter: 5 * time.Second, Err: err}
 	}
+	findings = append(findings, semantic...)
 	return findings, nil
 }

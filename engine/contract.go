@@ -68,8 +68,12 @@ type Observation struct {
 	Texts []Text
 	// Memory is where the vectors of Texts can be compared; nil when the texts could not be embedded.
 	Memory Memory
+	Place  string // what the memory is called
 	Model  Model
 }
+
+// Pair names the embedder and the memory. What a detector learns of similarities belongs to a pair: each sees every trace.
+func (o *Observation) Pair() string { return o.Model.Name + " in " + o.Place }
 
 // Text is a chunk of text of a span. Vector is nil when it was not embedded.
 type Text struct {

@@ -81,11 +81,17 @@ type detector struct {
 	learnt  []TraceID
 	asked   []Observation
 	failing error
+	recalls bool // asks the memory before it scores, and learns into it
 }
 
 func (d *detector) Name() string { return d.name }
 
-func (d *detector) Score(_ context.Context, o Observation) ([]Finding, error) {
+func (d *detector) Score(ctx context.Context, o Observation) ([]Finding, error) {
+	if d.recalls {
+		if _, err := o.Memory.Nearest(ctx, Query{}); err != nil {
+			return nil, err
+		}
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.asked = append(d.asked, o)
@@ -98,7 +104,12 @@ func (d *detector) Score(_ context.Context, o Observation) ([]Finding, error) {
 	return d.score(o)
 }
 
-func (d *detector) Learn(_ context.Context, o Observation) error {
+func (d *detector) Learn(ctx context.Context, o Observation) error {
+	if d.recalls {
+		if err := o.Memory.Remember(ctx, []Memo{{ID: o.Trace.ID.String()}}); err != nil {
+			return err
+		}
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.learnt = append(d.learnt, o.Trace.ID)
@@ -175,20 +186,46 @@ func (e *embedder) set(err error) {
 	e.err = err
 }
 
-// recall is a memory that only keeps.
+// recall is a memory that only keeps, unless it fails or is held up.
 type recall struct {
 	mu    sync.Mutex
 	memos []Memo
+	calls int
+	err   error
+	hold  bool // answers nothing before the caller gives up
 }
 
-func (m *recall) Remember(_ context.Context, items []Memo) error {
+func (m *recall) answer(ctx context.Context) error {
+	m.mu.Lock()
+	m.calls++
+	err, hold := m.err, m.hold
+	m.mu.Unlock()
+	if hold {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return err
+}
+
+func (m *recall) set(err error, hold bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.err, m.hold = err, hold
+}
+
+func (m *recall) Remember(ctx context.Context, items []Memo) error {
+	if err := m.answer(ctx); err != nil {
+		return err
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.memos = append(m.memos, items...)
 	return nil
 }
-func (m *recall) Nearest(context.Context, Query) ([]Neighbor, error) { return nil, nil }
-func (m *recall) Forget(context.Context, Filter) (int, error)        { return 0, nil }
+func (m *recall) Nearest(ctx context.Context, _ Query) ([]Neighbor, error) {
+	return nil, m.answer(ctx)
+}
+func (m *recall) Forget(ctx context.Context, _ Filter) (int, error) { return 0, m.answer(ctx) }
 
 // store is a journal, a log of markers, a store of snapshots and a backlog in memory. What it holds is what a crash leaves.
 type store struct {
@@ -465,7 +502,8 @@ type plant struct {
 	semantic  *detector
 	preferred *embedder
 	builtin   *embedder
-	memory    *recall
+	memory    *recall // of the preferred embedder
+	standIn   *recall // of the built-in one
 	store     *store
 	explainer *explainer
 	observer  *observer
@@ -479,7 +517,7 @@ func newPlant(t *testing.T, change ...func(*Config)) *plant {
 	x := &plant{
 		t: t, cfg: DefaultConfig(), screener: &screener{}, workflow: &detector{name: "workflow"}, semantic: &detector{name: "semantic"},
 		preferred: &embedder{model: Model{Name: "preferred", Dimension: 2}}, builtin: &embedder{model: Model{Name: "builtin", Dimension: 2}},
-		memory: &recall{}, store: newStore(), explainer: &explainer{}, observer: &observer{},
+		memory: &recall{}, standIn: &recall{}, store: newStore(), explainer: &explainer{}, observer: &observer{},
 	}
 	x.cfg.SampleRate = 1
 	for _, f := range change {
@@ -493,7 +531,7 @@ func (x *plant) build() {
 	x.t.Helper()
 	parts := Parts{
 		Screener: x.screener, Workflow: []Detector{x.workflow}, Semantic: []Detector{x.semantic},
-		Lenses:   []Lens{{x.preferred, x.memory}, {x.builtin, x.memory}},
+		Lenses:   []Lens{{x.preferred, x.memory, "remote"}, {x.builtin, x.standIn, "embedded"}},
 		Redactor: secretive{}, Explainer: x.explainer, Observe: x.observer.observe, Wake: x.observer.wake,
 		Journal: x.store, Markers: x.store, Snapshots: x.store, Backlog: x.store,
 		Registry: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),

@@ -12,6 +12,8 @@ const (
 	dropSampled       = "shed_sample"      // a sampled trace, shed because the semantic queue was full
 	dropFuture        = "future_time"      // event time too far ahead of the clock to move the watermark
 	dropUnembedded    = "unembedded_trace" // texts that no embedder took
+	dropUncompared    = "uncompared_trace" // texts that no memory compared
+	dropUnlearnt      = "unlearnt_trace"   // what a pair of embedder and memory did not learn because it failed
 	dropExplanation   = "shed_explanation" // an incident that keeps its earlier note because the queue of notes was full
 	dropUnstored      = "unstored_finding" // the store refused it for good, or was down when the service stopped
 	dropShed          = "shed_finding"     // what carries no alert, shed because the store was down for long
@@ -20,7 +22,7 @@ const (
 
 var dropReasons = []string{
 	dropDuplicate, dropOversizeTrace, dropEarlyTrace, dropLateContent, dropOrphanContent, dropSampled, dropFuture,
-	dropUnembedded, dropExplanation, dropUnstored, dropShed, dropUnread,
+	dropUnembedded, dropUncompared, dropUnlearnt, dropExplanation, dropUnstored, dropShed, dropUnread,
 }
 
 type metrics struct {
@@ -29,6 +31,7 @@ type metrics struct {
 	latency   prometheus.Histogram
 	spans     prometheus.Counter
 	traces    *prometheus.CounterVec
+	compared  *prometheus.CounterVec
 	dropped   *prometheus.CounterVec
 	queued    *prometheus.GaugeVec
 	alpha     *prometheus.GaugeVec
@@ -48,6 +51,8 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			Name: "sentinel_engine_spans_total", Help: "Spans screened."}),
 		traces: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sentinel_engine_traces_total", Help: "Complete traces by the way they went."}, []string{"way"}),
+		compared: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "sentinel_engine_compared_total", Help: "Traces compared by meaning, by the embedder and the memory that did it."}, []string{"pair"}),
 		dropped: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sentinel_engine_dropped_total", Help: "What was shed, truncated or skipped, by reason."}, []string{"reason"}),
 		queued: prometheus.NewGaugeVec(prometheus.GaugeOpts{
@@ -57,7 +62,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		snapshot: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "sentinel_engine_snapshot_timestamp_seconds", Help: "When the baselines were last stored, Unix time."}),
 	}
-	for _, c := range []prometheus.Collector{m.anomalies, m.incidents, m.latency, m.spans, m.traces, m.dropped, m.queued, m.alpha, m.snapshot} {
+	for _, c := range []prometheus.Collector{m.anomalies, m.incidents, m.latency, m.spans, m.traces, m.compared, m.dropped, m.queued, m.alpha, m.snapshot} {
 		if err := r.Register(c); err != nil {
 			return nil, err
 		}

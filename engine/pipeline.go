@@ -27,7 +27,7 @@ type Parts struct {
 	Events    EventScreener
 	Workflow  []Detector // look at every complete trace; need no vectors
 	Semantic  []Detector // look at flagged and sampled traces
-	Lenses    []Lens     // preferred first; the last stands in when the others fail, and each learns
+	Lenses    []Lens     // preferred first; when one fails the next stands in, and each learns
 	Redactor  Redactor
 	Explainer Explainer
 	Journal   Journal
@@ -43,12 +43,6 @@ type Parts struct {
 	// Observe is told of every alert once its incident is stored, whether or not the alert itself is. It is called in order by one
 	// goroutine, on which what is found next waits meanwhile.
 	Observe func(Alert)
-}
-
-// Lens is an embedder with the memory that holds its vectors, and the kinds of text it is used for.
-type Lens struct {
-	Embedder Embedder
-	Memory   Memory
 }
 
 // Pipeline is the engine: it takes batches in as a Sink, answers as a Scorer, and runs until its context ends. See the package
@@ -71,8 +65,7 @@ type Pipeline struct {
 	replaying bool
 	ids       *lru.Cache[string, string] // what stands for names and identities
 	key       []byte                     // of pseudonyms
-	lensDown  []time.Time                // wall time until which a failing lens is not asked
-	lensMu    sync.Mutex
+	lenses    []*lens                    // as in parts, guarded
 	flight    flight
 	aside     sync.WaitGroup // what is stored beside the stream
 	saving    atomic.Bool    // a snapshot is under way to the store
@@ -138,12 +131,14 @@ func New(cfg Config, parts Parts) (*Pipeline, error) {
 		notes:    make(chan string, 64),
 		ids:      ids,
 		key:      make([]byte, 32),
-		lensDown: make([]time.Time, len(parts.Lenses)),
 		mark:     watermark{lateness: cfg.AllowedLateness, idle: cfg.IdleAfter},
 		services: newServiceBook(cfg.Evidence.MaxServices),
 		digests:  newDigests(cfg.Evidence),
 	}
 	_, _ = rand.Read(p.key) // it never fails
+	for _, l := range parts.Lenses {
+		p.lenses = append(p.lenses, newLens(l, p.health, p.log))
+	}
 	p.writer = &writer{
 		journal: parts.Journal, backlog: parts.Backlog, limit: cfg.StoreQueue, told: p.told, drop: p.drop, health: p.health, log: p.log,
 		wake: make(chan struct{}, 1),
@@ -650,11 +645,15 @@ func (p *Pipeline) learn(ctx context.Context, free []heldTrace) {
 			}
 		}
 		for _, o := range h.observations {
+			learnt := true
 			for _, d := range p.parts.Semantic {
 				if err := d.Learn(ctx, o); err != nil {
-					p.health.failed("memory", err.Error())
-					p.log.Error("detector did not learn", "detector", d.Name(), "error", err)
+					learnt = false
+					p.log.Error("detector did not learn", "detector", d.Name(), "pair", o.Pair(), "error", err)
 				}
+			}
+			if !learnt {
+				p.drop(dropUnlearnt, 1)
 			}
 		}
 	}

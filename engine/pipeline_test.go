@@ -301,15 +301,16 @@ func TestNoEmbedderAtAllIsCounted(t *testing.T) {
 	})
 }
 
-func TestFailingMemoryDegradesAndRecovers(t *testing.T) {
+func TestFailingDetectorDegradesAndRecovers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		x := newPlant(t)
 		x.screener.score = abnormal
-		x.semantic.failing = errors.New("memory gone")
+		x.semantic.failing = errors.New("no answer")
 		x.run()
 		x.consume(x.trace("hello", failed))
 		pass(settled)
-		require.Equal(t, "memory", x.Health().Degraded[0].Part)
+		require.Equal(t, partDetectors, x.Health().Degraded[0].Part)
+		require.EqualValues(t, 1, x.Health().Dropped[dropUncompared])
 		require.Equal(t, 1, x.store.found(), "judged by what the others say")
 		s := x.trace("hello")
 		_, err := x.Score(t.Context(), NewTrace(s.TraceID, []Span{s}))

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/spf13/cobra"
 
@@ -38,11 +40,14 @@ func newConfig() *cobra.Command {
 	show.Flags().BoolVar(&effective, "effective", false, "print every setting as it is in force, secrets left out")
 	printFlags.register(show)
 
+	var offline bool
 	verify := &cobra.Command{
-		Use:     "verify FILE",
-		Short:   "Check a configuration file",
-		Long:    "Checks a configuration file: its settings, and that each alert finds a receiver and each receiver an alert.",
-		Example: `  sentinel config verify sentinel.yaml`,
+		Use:   "verify FILE",
+		Short: "Check a configuration file",
+		Long: `Checks a configuration file: its settings, that each alert finds a receiver and each receiver an alert, and that the embedder and the
+vector memory answer.`,
+		Example: `  sentinel config verify sentinel.yaml
+  sentinel config verify --offline sentinel.yaml`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := app.Load(args[0])
@@ -56,10 +61,17 @@ func newConfig() *cobra.Command {
 			if len(problems) > 0 {
 				return fmt.Errorf("%s: alerts may not go where they should", args[0])
 			}
+			if !offline {
+				log := app.NewLogger(app.LogConfig{Level: slog.LevelError, Format: "text"}, cmd.ErrOrStderr())
+				if err := errors.Join(app.CheckEmbedder(cmd.Context(), cfg, log), app.CheckMemory(cmd.Context(), cfg)); err != nil {
+					return fmt.Errorf("%s: %w", args[0], err)
+				}
+			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s is valid\n", args[0])
 			return nil
 		},
 	}
+	verify.Flags().BoolVar(&offline, "offline", false, "ask no server")
 	cmd.AddCommand(show, verify)
 	return cmd
 }

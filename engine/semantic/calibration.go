@@ -56,7 +56,7 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// calibration turns the raw scores of one detector into p-values, apart by model, service and length of the text.
+// calibration turns the raw scores of one detector into p-values, apart by pair of embedder and memory, service and length of the text.
 //
 // It is what detectors have in common, and makes them engine.Snapshotters. Histories are guarded by mu.
 type calibration struct {
@@ -65,9 +65,9 @@ type calibration struct {
 	groups *simplelru.LRU[groupKey, *history]
 }
 
-type groupKey struct{ Model, Service string }
+type groupKey struct{ Pair, Service string }
 
-// history is the calm past of one service under one model.
+// history is the calm past of one service, as one pair sees it.
 type history struct {
 	Texts    int                         // seen so far
 	Enough   time.Time                   // event time of the latest of the first cfg.MinTexts

@@ -73,7 +73,7 @@ func (j *Jailbreak) Score(ctx context.Context, o engine.Observation) ([]engine.F
 		}
 		f.Raw = max(f.Raw, raw)
 		j.mu.Lock()
-		h := j.peek(groupKey{o.Model.Name, span.Service})
+		h := j.peek(groupKey{o.Pair(), span.Service})
 		p, known := h.pValue(j.cfg, raw, lengthClass(t.Text))
 		usual := h.Usual.Median()
 		j.mu.Unlock()
@@ -128,7 +128,7 @@ func (j *Jailbreak) Learn(ctx context.Context, o engine.Observation) error {
 			continue
 		}
 		j.mu.Lock()
-		h := j.of(groupKey{o.Model.Name, o.Trace.Spans[t.Span].Service})
+		h := j.of(groupKey{o.Pair(), o.Trace.Spans[t.Span].Service})
 		if h.Texts++; h.Texts > j.cfg.MinTexts {
 			h.add(j.cfg, raw, lengthClass(t.Text))
 			h.Usual.Add(o.Trace.End(), max(0, attack.Similarity))

@@ -80,7 +80,7 @@ func (n *Novelty) Score(ctx context.Context, o engine.Observation) ([]engine.Fin
 		}
 		f.Raw = max(f.Raw, strangeness(similarity))
 		n.mu.Lock()
-		h := n.peek(groupKey{o.Model.Name, span.Service})
+		h := n.peek(groupKey{o.Pair(), span.Service})
 		p, known := h.pValue(n.cfg, strangeness(similarity), lengthClass(t.Text))
 		usual := h.Usual.Median()
 		n.mu.Unlock()
@@ -126,7 +126,7 @@ func (n *Novelty) Learn(ctx context.Context, o engine.Observation) error {
 			return fmt.Errorf("nearest normal %s: %w", t.Kind, err)
 		}
 		n.mu.Lock()
-		h := n.of(groupKey{o.Model.Name, span.Service})
+		h := n.of(groupKey{o.Pair(), span.Service})
 		if h.Texts >= n.cfg.MinTexts && o.Trace.End().Sub(h.Enough) >= n.cfg.Siblings {
 			h.add(n.cfg, strangeness(similarity), lengthClass(t.Text))
 			h.Usual.Add(o.Trace.End(), max(0, similarity))

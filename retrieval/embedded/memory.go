@@ -247,6 +247,15 @@ func (m *Memory) Stats() []CollectionStats {
 	return stats
 }
 
+// Evicted is how many memos this memory has forgotten because their collection was full.
+func (m *Memory) Evicted() uint64 {
+	var sum uint64
+	for _, s := range m.Stats() {
+		sum += s.Evicted
+	}
+	return sum
+}
+
 // memoryError puts the operation and its subject in front of err and gives it a code.
 func memoryError(err error, format string, args ...any) error {
 	code := engine.CodeInternal

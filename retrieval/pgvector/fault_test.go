@@ -113,3 +113,20 @@ func TestClosedMemoryIsUnavailable(t *testing.T) {
 	require.NoError(t, m.Close())
 	require.Equal(t, engine.CodeUnavailable, engine.ErrorCode(m.Remember(t.Context(), memos(1))))
 }
+
+func TestCheckSaysWhetherTheDatabaseCanBeUsed(t *testing.T) {
+	cfg := config(t)
+	require.NoError(t, pgvector.Check(t.Context(), cfg))
+	conn := connect(t, cfg)
+	defer conn.Close(context.Background())
+	var schemas int
+	require.NoError(t, conn.QueryRow(t.Context(), `SELECT count(*) FROM pg_namespace WHERE nspname = $1`, cfg.Schema).Scan(&schemas))
+	require.Zero(t, schemas, "it changes nothing")
+	cfg.URL = "postgres://sentinel:hidden@127.0.0.1:1/memories"
+	err := pgvector.Check(t.Context(), cfg)
+	require.Equal(t, engine.CodeUnavailable, engine.ErrorCode(err), "%v", err)
+	require.ErrorContains(t, err, "127.0.0.1:1/memories")
+	require.NotContains(t, err.Error(), "hidden")
+	cfg.URL = ""
+	require.Equal(t, engine.CodeInvalid, engine.ErrorCode(pgvector.Check(t.Context(), cfg)))
+}

@@ -47,8 +47,7 @@ func Open(ctx context.Context, cfg Config, logger *slog.Logger) (*Memory, error)
 	if err != nil {
 		return nil, err
 	}
-	server := connections.ConnConfig
-	where := net.JoinHostPort(server.Host, strconv.Itoa(int(server.Port))) + "/" + server.Database
+	where := address(connections.ConnConfig)
 	m := &Memory{cfg: cfg, log: logger.With("component", "retrieval/pgvector"), preparing: make(chan struct{}, 1), indexes: map[int64]chan struct{}{}}
 	m.background, m.stop = context.WithCancel(context.Background())
 	err = m.call(ctx, func(context.Context, *pgxpool.Pool) error { return nil }, "open schema %s of %s", cfg.Schema, where)
@@ -61,6 +60,11 @@ func Open(ctx context.Context, cfg Config, logger *slog.Logger) (*Memory, error)
 		return nil, err
 	}
 	return m, nil
+}
+
+// address names a database without user and password.
+func address(server *pgx.ConnConfig) string {
+	return net.JoinHostPort(server.Host, strconv.Itoa(int(server.Port))) + "/" + server.Database
 }
 
 // Close breaks off the making of indexes, waits for running calls and closes the connections.

@@ -67,50 +67,62 @@ func (m *Memory) migrate(ctx context.Context, server *pgx.ConnConfig) (err error
 	return m.applyMigrations(ctx, server)
 }
 
-// makeSchema asks first, since making what is there needs a right that the service can do without.
-func (m *Memory) makeSchema(ctx context.Context, conn *pgx.Conn) error {
+// checkEncoding refuses a database that cannot hold every text.
+func checkEncoding(ctx context.Context, conn *pgx.Conn) error {
 	var encoding string
-	var there bool
-	if err := conn.QueryRow(ctx, `SELECT current_setting('server_encoding'), to_regnamespace($1) IS NOT NULL`,
-		m.cfg.Schema).Scan(&encoding, &there); err != nil {
+	if err := conn.QueryRow(ctx, `SELECT current_setting('server_encoding')`).Scan(&encoding); err != nil {
 		return err
 	}
 	if encoding != "UTF8" {
 		return engine.Errorf(engine.CodeInvalid, "the database is encoded in %s: want UTF8", encoding)
 	}
-	if there {
-		return nil
+	return nil
+}
+
+// makeSchema asks first, since making what is there needs a right that the service can do without.
+func (m *Memory) makeSchema(ctx context.Context, conn *pgx.Conn) error {
+	if err := checkEncoding(ctx, conn); err != nil {
+		return err
+	}
+	var there bool
+	if err := conn.QueryRow(ctx, `SELECT to_regnamespace($1) IS NOT NULL`, m.cfg.Schema).Scan(&there); err != nil || there {
+		return err
 	}
 	_, err := conn.Exec(ctx, `CREATE SCHEMA `+pgx.Identifier{m.cfg.Schema}.Sanitize())
 	return err
 }
 
-// makeExtension returns the schema of the extension, which is the one of this memory when it had to be made. Before version
-// 0.8 it could not go on through an index when a filter has left too little.
-func (m *Memory) makeExtension(ctx context.Context, conn *pgx.Conn) (string, error) {
-	var schema, version string
+// extension is the schema that the extension is in, "" where there is none. Before version 0.8 it could not go on through an index when a
+// filter has left too little.
+func extension(ctx context.Context, conn *pgx.Conn) (schema string, err error) {
+	var version string
 	var recent bool
-	find := func() error {
-		return conn.QueryRow(ctx, `
-			SELECT n.nspname, e.extversion, string_to_array(substring(e.extversion FROM '^[0-9.]*[0-9]'), '.')::int[] >= '{0,8}'
-			FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
-			WHERE e.extname = 'vector'`).Scan(&schema, &version, &recent)
-	}
-	err := find()
-	if errors.Is(err, pgx.ErrNoRows) {
-		if _, err := conn.Exec(ctx, `CREATE EXTENSION vector SCHEMA `+pgx.Identifier{m.cfg.Schema}.Sanitize()); err != nil {
-			return "", engine.Errorf(engine.CodeInvalid,
-				"the database lacks the extension vector; a role that may has to CREATE EXTENSION vector in it: %w", err)
-		}
-		err = find()
-	}
-	if err != nil {
+	err = conn.QueryRow(ctx, `
+		SELECT n.nspname, e.extversion, string_to_array(substring(e.extversion FROM '^[0-9.]*[0-9]'), '.')::int[] >= '{0,8}'
+		FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
+		WHERE e.extname = 'vector'`).Scan(&schema, &version, &recent)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return "", nil
+	case err != nil:
 		return "", err
-	}
-	if !recent {
+	case !recent:
 		return "", engine.Errorf(engine.CodeInvalid, "the extension vector is of version %s: want 0.8 or newer", version)
 	}
 	return schema, nil
+}
+
+// makeExtension returns the schema of the extension, which is the one of this memory when it had to be made.
+func (m *Memory) makeExtension(ctx context.Context, conn *pgx.Conn) (string, error) {
+	schema, err := extension(ctx, conn)
+	if err != nil || schema != "" {
+		return schema, err
+	}
+	if _, err := conn.Exec(ctx, `CREATE EXTENSION vector SCHEMA `+pgx.Identifier{m.cfg.Schema}.Sanitize()); err != nil {
+		return "", engine.Errorf(engine.CodeInvalid,
+			"the database lacks the extension vector; a role that may has to CREATE EXTENSION vector in it: %w", err)
+	}
+	return extension(ctx, conn)
 }
 
 // applyMigrations records them in a table of their own, since the store may keep its tables in the same schema.

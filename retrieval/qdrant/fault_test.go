@@ -160,3 +160,15 @@ func TestClosedMemoryIsUnavailable(t *testing.T) {
 	require.NoError(t, m.Close())
 	require.Equal(t, engine.CodeUnavailable, engine.ErrorCode(m.Remember(t.Context(), memos(1))))
 }
+
+func TestCheckSaysWhetherTheServerCanBeUsed(t *testing.T) {
+	cfg := config(t)
+	require.NoError(t, qdrant.Check(t.Context(), cfg))
+	require.Empty(t, collections(t, cfg), "it changes nothing")
+	cfg.Address = "127.0.0.1:1"
+	err := qdrant.Check(t.Context(), cfg)
+	require.Equal(t, engine.CodeUnavailable, engine.ErrorCode(err), "%v", err)
+	require.ErrorContains(t, err, "127.0.0.1:1")
+	cfg.Prefix = ""
+	require.Equal(t, engine.CodeInvalid, engine.ErrorCode(qdrant.Check(t.Context(), cfg)))
+}

@@ -32,8 +32,6 @@ import (
 	"github.com/llm-sentinel/llm-sentinel/ingest/otlp"
 	"github.com/llm-sentinel/llm-sentinel/ingest/redact"
 	"github.com/llm-sentinel/llm-sentinel/notify"
-	"github.com/llm-sentinel/llm-sentinel/retrieval/attack"
-	"github.com/llm-sentinel/llm-sentinel/retrieval/embedded"
 )
 
 // App is a whole Sentinel in one process.
@@ -138,23 +136,12 @@ func (a *App) newPipeline(ctx context.Context, observe func(engine.Alert)) (*eng
 		return nil, err
 	}
 	a.closers = append(a.closers, a.store.Close)
-	memoryCfg := cfg.Memory
-	memoryCfg.Path = cfg.Path(memoryCfg.Path)
-	memory, err := embedded.Open(ctx, memoryCfg, a.log)
+	memories, err := a.openMemories(ctx)
 	if err != nil {
 		return nil, err
 	}
-	a.closers = append(a.closers, memory.Close)
-	a.registry.MustRegister(counter("sentinel_retrieval_evicted_total", "Vectors forgotten because their collection was full.",
-		func() uint64 {
-			var sum uint64
-			for _, s := range memory.Stats() {
-				sum += s.Evicted
-			}
-			return sum
-		}))
 	a.registry.MustRegister(counter("sentinel_store_deliveries_dropped_total", "Dead deliveries that were forgotten because there were too many.", a.store.DroppedDeliveries))
-	lenses, err := a.lenses(ctx, memory)
+	lenses, err := a.lenses(ctx, memories)
 	if err != nil {
 		return nil, err
 	}
@@ -211,43 +198,75 @@ func (a *App) wake() func() {
 	return func() { a.alerts.Wake() }
 }
 
-// lenses pairs each embedder with the memory, the preferred one first. Collections keep the models apart.
-func (a *App) lenses(ctx context.Context, memory engine.Memory) ([]engine.Lens, error) {
+// memories are where vectors are kept: the embedded memory, and the one that the configuration chooses, which may be the same.
+type memories struct {
+	embedded, chosen Memory
+}
+
+func (a *App) openMemories(ctx context.Context) (memories, error) {
+	own, err := openEmbedded(ctx, a.cfg, a.log)
+	if err != nil {
+		return memories{}, err
+	}
+	a.closers = append(a.closers, own.Close)
+	m := memories{embedded: own, chosen: own}
+	evicted := own.Evicted
+	if a.cfg.Memory.Provider != MemoryEmbedded {
+		if m.chosen, err = OpenMemory(ctx, a.cfg, a.log); err != nil {
+			return memories{}, err
+		}
+		a.closers = append(a.closers, m.chosen.Close)
+		evicted = func() uint64 { return own.Evicted() + m.chosen.Evicted() }
+	}
+	a.registry.MustRegister(counter("sentinel_retrieval_evicted_total", "Vectors forgotten because their collection was full.", evicted))
+	return m, nil
+}
+
+// lenses pairs the embedder with the memory that the configuration chooses, and behind it, where that is another pair, the two that are in
+// this process. Collections keep the models apart.
+func (a *App) lenses(ctx context.Context, m memories) ([]engine.Lens, error) {
 	static, err := builtin.New()
 	if err != nil {
 		return nil, err
 	}
-	if _, err := attack.Remember(ctx, memory, static); err != nil {
-		a.log.Warn("attack memory not filled", "model", static.Model().Name, "error", err) // the memory says so again when it is used
-	}
-	out := []engine.Lens{{Embedder: static, Memory: memory}}
+	preferred := &pair{Embedder: static, Memory: m.chosen, connect: func(context.Context) error { return nil }}
 	if a.remote == nil {
-		if a.remote, err = newRemote(a.cfg.Embed, a.log); err != nil || a.remote == nil {
-			return out, err
+		if a.remote, err = newRemote(a.cfg.Embed, a.log); err != nil {
+			return nil, err
 		}
-		a.closers = append(a.closers, a.remote.close)
+		if a.remote != nil {
+			a.closers = append(a.closers, a.remote.close)
+		}
 	}
-	cached := a.remote.cached
-	a.registry.MustRegister(
-		counter("sentinel_embed_cache_hits_total", "Texts whose vector was remembered.", func() uint64 { return cached.Stats().Hits }),
-		counter("sentinel_embed_cache_misses_total", "Texts that the embedder was asked for.", func() uint64 { return cached.Stats().Misses }),
-	)
-	preferred := &served{Embedder: cached, connect: a.remote.connect, memory: memory}
-	err = a.remote.connect(ctx)
+	if a.remote != nil {
+		cached := a.remote.cached
+		a.registry.MustRegister(
+			counter("sentinel_embed_cache_hits_total", "Texts whose vector was remembered.", func() uint64 { return cached.Stats().Hits }),
+			counter("sentinel_embed_cache_misses_total", "Texts that the embedder was asked for.", func() uint64 { return cached.Stats().Misses }),
+		)
+		preferred.Embedder, preferred.connect = cached, a.remote.connect
+	}
+	out := []engine.Lens{{Embedder: preferred, Memory: preferred, Place: a.cfg.Memory.Provider}}
+	err = preferred.connect(ctx)
 	if err != nil && engine.ErrorCode(err) != engine.CodeUnavailable {
 		return nil, err // waiting does not mend what is configured wrongly
 	}
 	if err == nil {
-		err = preferred.prepare(ctx)
+		err = errors.Join(preferred.prepare(ctx), preferred.lacking)
 	}
-	if a.alone {
+	if a.alone && a.remote != nil {
 		a.patient = &patient{Embedder: preferred}
-		return []engine.Lens{{Embedder: a.patient, Memory: memory}}, err
+		out[0].Embedder = a.patient
+		return out, err
 	}
 	if err != nil {
-		a.log.Warn("embedder not ready, the built-in one stands in until it is", "model", cached.Model().Name, "error", err)
+		a.log.Warn("not ready yet, asked again when it is used", "embedder", preferred.Model().Name, "memory", a.cfg.Memory.Provider, "error", err)
 	}
-	return append([]engine.Lens{{Embedder: preferred, Memory: memory}}, out...), nil
+	if a.alone || a.remote == nil && m.chosen == m.embedded {
+		return out, nil
+	}
+	standIn := &pair{Embedder: static, Memory: m.embedded, connect: func(context.Context) error { return nil }}
+	return append(out, engine.Lens{Embedder: standIn, Memory: standIn, Place: MemoryEmbedded}), nil
 }
 
 // counter exports what a part counts by itself.

@@ -33,6 +33,8 @@ import (
 	"github.com/llm-sentinel/llm-sentinel/ingest/redact"
 	"github.com/llm-sentinel/llm-sentinel/notify"
 	"github.com/llm-sentinel/llm-sentinel/retrieval/embedded"
+	"github.com/llm-sentinel/llm-sentinel/retrieval/pgvector"
+	"github.com/llm-sentinel/llm-sentinel/retrieval/qdrant"
 	"github.com/llm-sentinel/llm-sentinel/store/postgres"
 	"github.com/llm-sentinel/llm-sentinel/store/sqlite"
 )
@@ -59,7 +61,7 @@ type Config struct {
 	Trajectory trajectory.Config `yaml:"trajectory"`
 	Semantic   semantic.Config   `yaml:"semantic"`
 	Embed      EmbedConfig       `yaml:"embed"`
-	Memory     embedded.Config   `yaml:"memory"`
+	Memory     MemoryConfig      `yaml:"memory"`
 	Store      StoreConfig       `yaml:"store"`
 	Explain    explain.Config    `yaml:"explain"`
 	Notify     notify.Config     `yaml:"notify"`
@@ -102,12 +104,14 @@ func defaults() Config {
 		Trajectory: trajectory.DefaultConfig(),
 		Semantic:   semantic.DefaultConfig(),
 		Embed:      EmbedConfig{Provider: EmbedBuiltin, Cache: cache.DefaultConfig(), Ollama: ollama.DefaultConfig()},
-		Memory:     embedded.DefaultConfig(),
+		Memory: MemoryConfig{
+			Provider: MemoryEmbedded, Embedded: embedded.DefaultConfig(), PGVector: pgvector.DefaultConfig(), Qdrant: qdrant.DefaultConfig(),
+		},
 		Store:      StoreConfig{Driver: StoreSQLite, SQLite: sqlite.DefaultConfig(), Postgres: postgres.DefaultConfig()},
 		Explain:    explain.DefaultConfig(),
 		Notify:     notify.DefaultConfig(),
 	}
-	c.Store.SQLite.Path, c.Memory.Path = "sentinel.db", "memory.db"
+	c.Store.SQLite.Path, c.Memory.Embedded.Path = "sentinel.db", "memory.db"
 	return c
 }
 

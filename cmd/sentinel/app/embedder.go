@@ -10,7 +10,6 @@ import (
 	"github.com/llm-sentinel/llm-sentinel/embed/cache"
 	"github.com/llm-sentinel/llm-sentinel/embed/ollama"
 	"github.com/llm-sentinel/llm-sentinel/engine"
-	"github.com/llm-sentinel/llm-sentinel/retrieval/attack"
 )
 
 // remote is the embedder behind a server, with the cache in front of it. Pipelines can share one.
@@ -34,6 +33,15 @@ func newRemote(cfg EmbedConfig, log *slog.Logger) (*remote, error) {
 		return nil, err
 	}
 	return &remote{cached, client.Connect, func() error { client.Close(); return nil }}, nil
+}
+
+// CheckEmbedder says why the embedder that the configuration chooses cannot be used now.
+func CheckEmbedder(ctx context.Context, cfg Config, log *slog.Logger) error {
+	r, err := newRemote(cfg.Embed, log)
+	if err != nil || r == nil {
+		return err
+	}
+	return errors.Join(r.connect(ctx), r.close())
 }
 
 // patient is an embedder for offline use, where nothing may stand in for what is measured and nobody waits: it gives the server all the
@@ -67,40 +75,4 @@ func (p *patient) err() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.failed
-}
-
-// served is an embedder behind a server that may be down at start, or go away. It connects when it is first used, and teaches the
-// memory the known attacks before any text is compared with them.
-type served struct {
-	engine.Embedder
-	connect func(context.Context) error // until it has succeeded, Model does not say which collections are ours
-	memory  engine.Memory
-
-	mu       sync.Mutex // held while it is prepared: others wait for that as long as the one who does it
-	prepared bool
-}
-
-// Embed fails with CodeUnavailable as long as the server is not there; the engine asks again later.
-func (s *served) Embed(ctx context.Context, texts []string) ([][]float32, error) {
-	if err := s.prepare(ctx); err != nil {
-		return nil, err
-	}
-	return s.Embedder.Embed(ctx, texts)
-}
-
-// prepare goes on where an earlier call stopped, and does nothing once all is done.
-func (s *served) prepare(ctx context.Context) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.prepared {
-		return nil
-	}
-	if err := s.connect(ctx); err != nil {
-		return err
-	}
-	if _, err := attack.Remember(ctx, s.memory, s.Embedder); err != nil {
-		return err
-	}
-	s.prepared = true
-	return nil
 }

@@ -43,7 +43,7 @@ func (o *lateOllama) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // When the server comes up after the start, the known attacks are there before the first text is compared with them.
-func TestServedEmbedderConnectsWhenItsServerComesUp(t *testing.T) {
+func TestPairConnectsWhenItsServerComesUp(t *testing.T) {
 	late := &lateOllama{}
 	host := httptest.NewServer(late)
 	defer host.Close()
@@ -56,7 +56,7 @@ func TestServedEmbedderConnectsWhenItsServerComesUp(t *testing.T) {
 	memoryCfg.Path = ":memory:"
 	memory, err := embedded.Open(t.Context(), memoryCfg, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
-	s := &served{Embedder: remote, connect: remote.Connect, memory: memory}
+	s := &pair{Embedder: remote, connect: remote.Connect, Memory: memory}
 
 	_, err = s.Embed(t.Context(), []string{"a text"})
 	require.Equal(t, engine.CodeUnavailable, engine.ErrorCode(err))

@@ -51,7 +51,7 @@ func newOffline(ctx context.Context, cfg Config, shared *remote, saved []byte, l
 	if err != nil {
 		return nil, fmt.Errorf("offline: %w", err)
 	}
-	cfg.DataDir, cfg.Memory.Path = dir, offlineMemory
+	cfg.DataDir, cfg.Memory.Provider, cfg.Memory.Embedded.Path = dir, MemoryEmbedded, offlineMemory
 	cfg.Store.Driver, cfg.Store.SQLite.Path = StoreSQLite, offlineStore
 	o := &Offline{app: &App{cfg: cfg, log: log, registry: prometheus.NewRegistry(), remote: shared, alone: true}, dir: dir}
 	defer func() {

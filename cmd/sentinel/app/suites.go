@@ -133,7 +133,7 @@ func shortHistory(cfg Config) Config {
 
 // embedded opens an empty memory in a folder of its own.
 func (s suiteParts) embedded(ctx context.Context) (retrieval.Memory, error) {
-	c := s.cfg.Memory
+	c := s.cfg.Memory.Embedded
 	c.Path = filepath.Join(s.opt.Folder, "memory.db")
 	c.MaxPerCollection = max(c.MaxPerCollection, embedded.DefaultConfig().MaxPerCollection)
 	return embedded.Open(ctx, c, s.opt.Logger)
