@@ -3,7 +3,7 @@
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help build run demo eval eval-models test soak race lint fuzz bench stack stack-down generate verify
+.PHONY: help build run demo eval eval-models eval-memories test soak race lint fuzz bench stack stack-down generate verify
 
 GO ?= go
 # ARGS is handed to the program by run and demo, to `go test` by test, race and bench.
@@ -17,7 +17,7 @@ GOLANGCI_LINT_VERSION := v2.15.0
 GOLANGCI_LINT_DIR := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/llm-sentinel-tools/golangci-lint-$(GOLANGCI_LINT_VERSION)
 
 help: ## show this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build the static binary bin/sentinel
 	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/sentinel ./cmd/sentinel >&2
@@ -36,6 +36,11 @@ eval: build ## run the offline suites that need no model server (DATA=folder OUT
 
 eval-models: build ## the same with MiniLM and a small language model through Ollama, which it sets up
 	@SENTINEL_STACK_PARTS='compiler ollama' deploy/stack/run bin/sentinel eval --config docs/examples/eval/models.yaml --data $(DATA) --out $(OUT) --notes 12 $(ARGS)
+
+eval-memories: build ## measure the three vector memories, of which it sets up two (QDRANT_ADDR=host:port PGVECTOR_URL=postgres://… for servers of your own)
+	@SENTINEL_STACK_PARTS='postgres qdrant' deploy/stack/run bash -c ' \
+		export QDRANT_ADDR=$${QDRANT_ADDR:-$$SENTINEL_TEST_QDRANT} PGVECTOR_URL=$${PGVECTOR_URL:-$$SENTINEL_TEST_POSTGRES}; \
+		exec bin/sentinel eval retrieval --config docs/examples/eval/memories.yaml --data $(DATA) --out $(OUT) $(ARGS)'
 
 # The race detector needs a C compiler; without one the tests run all the same. A cached result says nothing about the
 # real parts, hence the count.

@@ -68,6 +68,15 @@ func (s *Suite) corpus(ctx context.Context, env evals.Env) (corpus, error) {
 	return c, nil
 }
 
+// reduce keeps the first of the vectors, which are in random order, and asks with fewer queries.
+func (c corpus) reduce(want sizes) corpus {
+	out := c
+	out.base, out.texts = c.base[:want.small], c.texts[:want.small]
+	n := min(want.fewQueries, len(c.queries))
+	out.queries, out.groups = c.queries[:n], c.groups[:n]
+	return out
+}
+
 // enlarge adds perturbed copies of random vectors until there are as many as wanted, and asks with fewer queries.
 func (c corpus) enlarge(want sizes, seed uint64) corpus {
 	random := rand.New(rand.NewPCG(seed, 2))
@@ -78,7 +87,7 @@ func (c corpus) enlarge(want sizes, seed uint64) corpus {
 		i := random.IntN(len(c.base))
 		out.base, out.texts = append(out.base, perturb(random, c.base[i])), append(out.texts, c.texts[i])
 	}
-	n := min(want.largeQueries, len(c.queries))
+	n := min(want.fewQueries, len(c.queries))
 	out.queries, out.groups = c.queries[:n], c.groups[:n]
 	return out
 }

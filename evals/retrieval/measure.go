@@ -31,6 +31,7 @@ type timing struct {
 	Millis  []float64 `json:"millis"`  // by query
 	Seconds []float64 `json:"seconds"` // by call of Remember
 	Taken   []float64 `json:"taken"`   // by call of Remember: the vectors
+	Settled float64   `json:"settled"` // seconds that a Settler took then
 }
 
 // outcome says what a timing is of.
@@ -78,6 +79,13 @@ func measureMemory(ctx context.Context, memory engine.Memory, c corpus, truth []
 	defer func() { err = errors.Join(err, empty(context.WithoutCancel(ctx))) }()
 	if err := t.remember(ctx, memory, collection, c); err != nil {
 		return t, err
+	}
+	if s, ok := memory.(Settler); ok {
+		begun := time.Now()
+		if err := s.Settle(ctx); err != nil {
+			return t, fmt.Errorf("settle: %w", err)
+		}
+		t.Settled = time.Since(begun).Seconds()
 	}
 	return t, t.ask(ctx, memory, collection, c, truth)
 }

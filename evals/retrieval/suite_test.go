@@ -128,7 +128,7 @@ func folder(t *testing.T, n int) string {
 // small is the suite with sizes for tests.
 func small(backends ...Backend) *Suite {
 	s := New(Parts{Embedder: letters{}, Backends: backends})
-	s.sizes = sizes{queries: 50, large: 400, largeQueries: 10}
+	s.sizes = sizes{queries: 50, small: 100, large: 400, fewQueries: 10}
 	return s
 }
 
@@ -149,9 +149,10 @@ func TestAnExactMemoryFindsAll(t *testing.T) {
 	require.Equal(t, 400, m.peak, "the larger collection was filled")
 	require.Empty(t, m.held, "nothing is left behind")
 	require.True(t, m.closed)
-	require.Len(t, r.Tables[0].Rows, 4, "two systems, two sizes")
-	require.Empty(t, r.Tables[0].Rows[2][3], "no recall of made-up vectors")
-	require.Len(t, r.Charts[0].Curves, 4)
+	require.Len(t, r.Tables[0].Rows, 6, "two systems, three sizes")
+	require.Equal(t, []string{"embedded", "100", "10", "1.0000"}, r.Tables[0].Rows[3][:4], "some of the real vectors")
+	require.Empty(t, r.Tables[0].Rows[4][3], "no recall of made-up vectors")
+	require.Len(t, r.Charts[0].Curves, 6)
 }
 
 func TestMissedNeighboursCost(t *testing.T) {
@@ -226,8 +227,35 @@ func TestAResumedRunMeasuresOnce(t *testing.T) {
 	require.NoError(t, err)
 	second, err := s.Run(t.Context(), e, nil)
 	require.NoError(t, err)
-	require.Equal(t, 2, opened, "once a size")
+	require.Equal(t, 3, opened, "once a size")
 	require.Equal(t, first, second)
+}
+
+// settling finds nothing before it has arranged what it holds.
+type settling struct {
+	memory
+	settled int
+}
+
+func (m *settling) Remember(ctx context.Context, items []engine.Memo) error {
+	m.settled = 0
+	return m.memory.Remember(ctx, items)
+}
+
+func (m *settling) Settle(context.Context) error { m.settled++; return nil }
+
+func (m *settling) Nearest(ctx context.Context, q engine.Query) ([]engine.Neighbor, error) {
+	if m.settled != 1 {
+		return nil, nil
+	}
+	return m.memory.Nearest(ctx, q)
+}
+
+func TestMemoriesAreAskedWhenTheyHaveSettled(t *testing.T) {
+	s := small(Backend{"pgvector", func(context.Context) (Memory, error) { return &settling{}, nil }})
+	r, err := s.Run(t.Context(), env(t, folder(t, 100)), nil)
+	require.NoError(t, err)
+	require.Equal(t, 1.0, r.Metrics["pgvector.recall_at_10"].Value)
 }
 
 func TestScanIsExact(t *testing.T) {

@@ -22,7 +22,7 @@ import (
 )
 
 // config is the embedded configuration with free ports and a directory of its own.
-func config(t *testing.T) app.Config {
+func config(t testing.TB) app.Config {
 	t.Helper()
 	cfg, err := app.DefaultConfig()
 	require.NoError(t, err)
@@ -32,7 +32,7 @@ func config(t *testing.T) app.Config {
 }
 
 // run starts a whole Sentinel, which stops with the test.
-func run(t *testing.T, cfg app.Config) app.Addrs {
+func run(t testing.TB, cfg app.Config) app.Addrs {
 	t.Helper()
 	a, err := app.New(t.Context(), cfg, app.Options{Version: "test", Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)

@@ -111,6 +111,7 @@ func defaults() Config {
 		Explain:    explain.DefaultConfig(),
 		Notify:     notify.DefaultConfig(),
 	}
+	c.Memory.Qdrant.Address = "" // a server is named before it is used
 	c.Store.SQLite.Path, c.Memory.Embedded.Path = "sentinel.db", "memory.db"
 	return c
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"path/filepath"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,7 +26,6 @@ import (
 	"github.com/llm-sentinel/llm-sentinel/evals/traces"
 	"github.com/llm-sentinel/llm-sentinel/explain"
 	"github.com/llm-sentinel/llm-sentinel/ingest/genai"
-	"github.com/llm-sentinel/llm-sentinel/retrieval/embedded"
 )
 
 // What the suites are handed is what serves.
@@ -83,7 +81,7 @@ func Suites(ctx context.Context, cfg Config, opt SuiteOptions) (_ []evals.Suite,
 		traces.New(traces.Parts{Open: pipelines[traces.Pipeline](short).Fresh}),
 		days,
 		notes,
-		retrieval.New(retrieval.Parts{Embedder: static, Backends: []retrieval.Backend{{Name: "embedded", Open: parts.embedded}}}),
+		retrieval.New(retrieval.Parts{Embedder: static, Backends: parts.memories()}),
 		embedding.New(embeddings),
 	}, release, nil
 }
@@ -129,14 +127,6 @@ func shortHistory(cfg Config) Config {
 	in.MinTraces, in.Settle, in.ReraiseWithin = 2, 0, 0
 	in.GroupGap, in.ResolveAfter = 2*time.Minute, 2*time.Minute
 	return cfg
-}
-
-// embedded opens an empty memory in a folder of its own.
-func (s suiteParts) embedded(ctx context.Context) (retrieval.Memory, error) {
-	c := s.cfg.Memory.Embedded
-	c.Path = filepath.Join(s.opt.Folder, "memory.db")
-	c.MaxPerCollection = max(c.MaxPerCollection, embedded.DefaultConfig().MaxPerCollection)
-	return embedded.Open(ctx, c, s.opt.Logger)
 }
 
 // stories makes the suites that play scenarios; both look at the same days.
