@@ -48,7 +48,7 @@ func newConfig() *cobra.Command {
 vector memory answer.`,
 		Example: `  sentinel config verify sentinel.yaml
   sentinel config verify --offline sentinel.yaml`,
-		Args:    cobra.ExactArgs(1),
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := app.Load(args[0])
 			if err != nil {

@@ -48,10 +48,10 @@ type Suite struct {
 
 // sizes are how much is measured.
 type sizes struct {
-	queries      int // over the vectors of real texts
-	small        int // vectors, some of the real ones
-	large        int // vectors, most of them perturbed copies of real ones
-	fewQueries   int // over the others
+	queries    int // over the vectors of real texts
+	small      int // vectors, some of the real ones
+	large      int // vectors, most of them perturbed copies of real ones
+	fewQueries int // over the others
 }
 
 // New makes the suite. Without an embedder it is unavailable.

@@ -17,6 +17,7 @@ type collection struct {
 	vectors  []float32 // row i at [i*dimension : (i+1)*dimension], of unit length
 	codes    codes     // what a scan reads of the vectors
 	services []unique.Handle[string]
+	postings postings // rows by service
 	rows     []row
 	index    map[string]int // row by memo id
 	evicted  uint64
@@ -30,7 +31,7 @@ type row struct {
 }
 
 func newCollection(key engine.Collection) *collection {
-	return &collection{key: key, codes: newCodes(key.Model.Dimension), index: map[string]int{}}
+	return &collection{key: key, codes: newCodes(key.Model.Dimension), postings: newPostings(), index: map[string]int{}}
 }
 
 func (c *collection) vector(i int) []float32 {
@@ -46,6 +47,8 @@ func (c *collection) put(m engine.Memo) {
 	}
 	service := unique.Make(m.Service)
 	if i, known := c.index[m.ID]; known {
+		c.postings.unlist(i, c.services[i])
+		c.postings.list(i, service)
 		c.rows[i], c.services[i] = r, service
 		copy(c.vector(i), m.Vector)
 		c.codes.set(i, m.Vector)
@@ -55,6 +58,7 @@ func (c *collection) put(m engine.Memo) {
 	c.index[m.ID] = i
 	c.rows = append(c.rows, r)
 	c.services = append(c.services, service)
+	c.postings.add(i, service)
 	c.vectors = append(c.vectors, m.Vector...)
 	c.codes.grow()
 	c.codes.set(i, m.Vector)
@@ -67,6 +71,8 @@ func (c *collection) remove(id string) {
 		return
 	}
 	last := len(c.rows) - 1
+	c.postings.unlist(i, c.services[i])
+	c.postings.move(i, last, c.services[last])
 	copy(c.vector(i), c.vector(last))
 	c.codes.move(i, last)
 	c.rows[i], c.services[i] = c.rows[last], c.services[last]

@@ -11,21 +11,29 @@ import (
 	"github.com/llm-sentinel/llm-sentinel/retrieval"
 )
 
-// each calls visit with the rows that pass the filter. Ids are looked up; without any, all rows are scanned.
+// each calls visit with the rows that pass the filter. Ids and services are looked up; without either, all rows are scanned.
 func (c *collection) each(f engine.Filter, visit func(i int)) {
 	match := c.matcher(f)
-	if len(f.IDs) == 0 {
-		for i := range c.rows {
+	if len(f.IDs) > 0 {
+		seen := make(map[int]bool, len(f.IDs))
+		for _, id := range f.IDs {
+			if i, known := c.index[id]; known && !seen[i] && match(i) {
+				seen[i] = true
+				visit(i)
+			}
+		}
+		return
+	}
+	if f.Service != "" {
+		for _, i := range c.postings.rows[unique.Make(f.Service)] {
 			if match(i) {
 				visit(i)
 			}
 		}
 		return
 	}
-	seen := make(map[int]bool, len(f.IDs))
-	for _, id := range f.IDs {
-		if i, known := c.index[id]; known && !seen[i] && match(i) {
-			seen[i] = true
+	for i := range c.rows {
+		if match(i) {
 			visit(i)
 		}
 	}

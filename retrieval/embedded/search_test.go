@@ -76,8 +76,12 @@ func each(dimension int, component func(j int) float64) []float32 {
 
 // fullScan is what nearest has to find, by computing every similarity.
 func (c *collection) fullScan(f engine.Filter, v []float32, k int) []engine.Neighbor {
-	top := best{c: c}
-	c.each(f, func(i int) { top.offer(hit{i, dot(c.vector(i), v)}, k) })
+	top, match := best{c: c}, c.matcher(f)
+	for i := range c.rows {
+		if match(i) && (len(f.IDs) == 0 || slices.Contains(f.IDs, c.rows[i].id)) {
+			top.offer(hit{i, dot(c.vector(i), v)}, k)
+		}
+	}
 	slices.SortFunc(top.hits, top.compare)
 	neighbors := make([]engine.Neighbor, len(top.hits))
 	for n, h := range top.hits {

@@ -107,9 +107,9 @@ func defaults() Config {
 		Memory: MemoryConfig{
 			Provider: MemoryEmbedded, Embedded: embedded.DefaultConfig(), PGVector: pgvector.DefaultConfig(), Qdrant: qdrant.DefaultConfig(),
 		},
-		Store:      StoreConfig{Driver: StoreSQLite, SQLite: sqlite.DefaultConfig(), Postgres: postgres.DefaultConfig()},
-		Explain:    explain.DefaultConfig(),
-		Notify:     notify.DefaultConfig(),
+		Store:   StoreConfig{Driver: StoreSQLite, SQLite: sqlite.DefaultConfig(), Postgres: postgres.DefaultConfig()},
+		Explain: explain.DefaultConfig(),
+		Notify:  notify.DefaultConfig(),
 	}
 	c.Memory.Qdrant.Address = "" // a server is named before it is used
 	c.Store.SQLite.Path, c.Memory.Embedded.Path = "sentinel.db", "memory.db"

@@ -62,22 +62,22 @@ func (p *pair) prepare(ctx context.Context) error {
 	return nil
 }
 
-// ready is nil once the memory holds the known attacks.
-func (p *pair) ready() error {
+// ready is nil once the memory holds the known attacks. An embedder that another pair has asked already need not have been asked by this one.
+func (p *pair) ready(ctx context.Context) error {
+	if err := p.prepare(ctx); err != nil {
+		return err
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	switch {
-	case p.prepared:
-		return nil
-	case p.lacking != nil:
+	if p.lacking != nil {
 		return engine.Errorf(engine.CodeUnavailable, "the known attacks are not in it yet: %w", p.lacking)
 	}
-	return engine.Errorf(engine.CodeUnavailable, "the known attacks are not in it yet: its embedder was never asked")
+	return nil
 }
 
 // Remember implements engine.Memory.
 func (p *pair) Remember(ctx context.Context, items []engine.Memo) error {
-	if err := p.ready(); err != nil {
+	if err := p.ready(ctx); err != nil {
 		return err
 	}
 	return p.Memory.Remember(ctx, items)
@@ -85,7 +85,7 @@ func (p *pair) Remember(ctx context.Context, items []engine.Memo) error {
 
 // Nearest implements engine.Memory.
 func (p *pair) Nearest(ctx context.Context, q engine.Query) ([]engine.Neighbor, error) {
-	if err := p.ready(); err != nil {
+	if err := p.ready(ctx); err != nil {
 		return nil, err
 	}
 	return p.Memory.Nearest(ctx, q)

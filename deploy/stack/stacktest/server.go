@@ -18,12 +18,16 @@ type Server struct {
 	env   []string
 }
 
-// Own starts a server of a part (postgres, kafka, rabbitmq or qdrant) on free ports and with empty data. It is skipped or fails
+// Own starts a server of a part (postgres, kafka, rabbitmq or qdrant) on free ports and with empty data, or of ollama, with its models. It is skipped or fails
 // like Require where the part is not there. The end of the test stops the server and deletes its data.
 func Own(t testing.TB, part string) *Server {
 	t.Helper()
 	name := strings.ToUpper(part)
-	Require(t, "SENTINEL_TEST_"+name)
+	if part == "ollama" {
+		Require(t, "SENTINEL_OLLAMA_URL")
+	} else {
+		Require(t, "SENTINEL_TEST_"+name)
+	}
 	port := freePorts(t, 3)
 	s := &Server{parts: filepath.Join(root(t), "deploy", "stack", "parts"), part: part}
 	s.env = append(os.Environ(),
