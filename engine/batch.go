@@ -8,6 +8,8 @@ import (
 
 // Batch is what a source hands over at once: any mix of the kinds of telemetry that Sentinel reads.
 type Batch struct {
+	ID string // the same when the batch is delivered again, and no other's; "" where the source cannot tell
+
 	Spans       []Span
 	Contents    []Content
 	Events      []SecurityEvent

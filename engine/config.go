@@ -32,8 +32,11 @@ type Config struct {
 	// StoreQueue bounds the anomalies, incidents and alerts that wait while the store does not answer; above it sources are told to come
 	// back, and the oldest that carries no alert is shed.
 	StoreQueue int `yaml:"store_queue"`
-	// SnapshotEvery is how often baselines are stored, in wall time: what a crash can cost of what was learnt.
-	SnapshotEvery time.Duration `yaml:"snapshot_every"`
+	// SnapshotEvery is how often everything that a crash would forget is stored, in wall time: what a crash can cost of what nobody waits
+	// for, such as OTLP. AcknowledgeEvery is how often while a broker waits to be told that what it delivered is stored. Snapshots take at
+	// most 2 % of the time of screening: large ones come less often.
+	SnapshotEvery    time.Duration `yaml:"snapshot_every"`
+	AcknowledgeEvery time.Duration `yaml:"acknowledge_every"`
 	// DrainTimeout bounds a graceful stop, in wall time.
 	DrainTimeout time.Duration `yaml:"drain_timeout"`
 
@@ -90,20 +93,21 @@ type EvidenceConfig struct {
 // DefaultConfig is what serve uses without a configuration file.
 func DefaultConfig() Config {
 	return Config{
-		QueueSpans:      20_000,
-		SemanticQueue:   512,
-		AllowedLateness: 30 * time.Second,
-		IdleAfter:       2 * time.Second,
-		SampleRate:      0.5,
-		FlagBelow:       0.01,
-		ChunkWords:      64,
-		MaxChunks:       64,
-		EmbedKinds:      []TextKind{TextUserPrompt},
-		HoldBack:        30 * time.Minute,
-		MaxHeld:         2_000,
-		StoreQueue:      20_000,
-		SnapshotEvery:   time.Minute,
-		DrainTimeout:    20 * time.Second,
+		QueueSpans:       20_000,
+		SemanticQueue:    512,
+		AllowedLateness:  30 * time.Second,
+		IdleAfter:        2 * time.Second,
+		SampleRate:       0.5,
+		FlagBelow:        0.01,
+		ChunkWords:       64,
+		MaxChunks:        64,
+		EmbedKinds:       []TextKind{TextUserPrompt},
+		HoldBack:         30 * time.Minute,
+		MaxHeld:          2_000,
+		StoreQueue:       20_000,
+		SnapshotEvery:    time.Minute,
+		AcknowledgeEvery: 5 * time.Second,
+		DrainTimeout:     20 * time.Second,
 		Assembly: AssemblyConfig{
 			QuietAfterRoot:   10 * time.Second,
 			QuietWithoutRoot: 10 * time.Minute,
@@ -153,6 +157,7 @@ func (c Config) Validate() error {
 		{"surges.min_traces", float64(c.Surges.MinTraces)},
 		{"surges.max_keys", float64(c.Surges.MaxKeys)},
 		{"snapshot_every", float64(c.SnapshotEvery)},
+		{"acknowledge_every", float64(c.AcknowledgeEvery)},
 		{"drain_timeout", float64(c.DrainTimeout)},
 		{"assembly.quiet_after_root", float64(c.Assembly.QuietAfterRoot)},
 		{"assembly.quiet_without_root", float64(c.Assembly.QuietWithoutRoot)},

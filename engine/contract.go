@@ -133,11 +133,27 @@ type Journal interface {
 }
 
 // Entry is a set of changes that belong together. Saving an anomaly or incident with a known id replaces it; an alert with a known id
-// is left out.
+// and an event with a known number are left out.
 type Entry struct {
 	Anomalies []Anomaly
 	Incidents []Incident
-	Alerts    []Alert // go to the Outbox
+	Alerts    []Alert       // go to the Outbox
+	Events    []LoggedEvent // go to the EventLog
+}
+
+// EventLog keeps security events, without what is sensitive in them, from the Entry that records them until a snapshot holds what they
+// taught: after a crash they are observed again.
+type EventLog interface {
+	// LoggedEvents returns the events in the order of their numbers.
+	LoggedEvents(ctx context.Context) ([]LoggedEvent, error)
+	// ForgetEvents deletes those with a number up to last.
+	ForgetEvents(ctx context.Context, last int64) error
+}
+
+// LoggedEvent is an event with its place in the EventLog. Numbers grow, and may have gaps.
+type LoggedEvent struct {
+	Number int64         `json:"number"`
+	Event  SecurityEvent `json:"event"`
 }
 
 // MarkerLog keeps change markers. Adding a marker with a known id changes nothing.

@@ -43,7 +43,7 @@
 // package knows no adapter. What matters most:
 //
 //   - A Batch is accepted by Consume and done when its Done is called: the batch and each trace that it touches hold a receipt,
-//     and the last one to be stored lets go (receipt.go). Nothing is done before what was found earlier is stored.
+//     and the last one to be stored lets go (receipt.go). Nothing is done before what was found earlier is stored, and in a snapshot.
 //   - Detectors score and learn apart. The pipeline decides what is normal: an anomalous trace is never learnt, the others wait in
 //     quarantine until it is known whether they came in calm time (quarantine.go). The Screener does the same by windows.
 //   - Score judges a trace beside the stream by the same detectors and changes nothing.
@@ -51,7 +51,10 @@
 //     learns. Vectors of two models are never compared: the model is part of the Collection.
 //   - Redaction happens once, where text leaves the hot path (redactTrace), and identities that are sensitive by themselves are
 //     replaced before anything is learnt (pseudonymise). Nothing behind that point sees the original.
-//   - What was learnt is snapshotted at an interval; a crash costs at most that much of it.
+//   - What is in memory is snapshotted at an interval (snapshot.go): baselines, open windows, surges, candidates. What a broker delivered
+//     is done once a snapshot holds what it left there, and of what comes again after a crash the snapshot knows what it holds
+//     (ledger.go). Security events do not wait for one: they are stored as they come, and observed again after a crash
+//     (eventlog.go). Of what nobody waits for, a crash costs at most an interval.
 //
 // # Two clocks
 //

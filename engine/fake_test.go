@@ -237,6 +237,8 @@ type store struct {
 	waiting   []Deferred
 	deferred  int
 	alerts    []Alert // as committed
+	logged    []LoggedEvent
+	tooLarge  map[string]bool // names of snapshots that it never takes
 	entries   []Entry
 	err       error
 	failures  int                 // calls that fail before the store answers again
@@ -297,7 +299,29 @@ func (s *store) Record(ctx context.Context, e Entry) error {
 				s.alerts = append(s.alerts, a)
 			}
 		}
+		s.logged = append(s.logged, e.Events...)
 	})
+}
+
+func (s *store) LoggedEvents(ctx context.Context) (out []LoggedEvent, err error) {
+	err = s.do(ctx, func() { out = slices.Clone(s.logged) })
+	return out, err
+}
+
+func (s *store) ForgetEvents(ctx context.Context, last int64) error {
+	return s.do(ctx, func() {
+		s.logged = slices.DeleteFunc(s.logged, func(e LoggedEvent) bool { return e.Number <= last })
+	})
+}
+
+// numbers are those of the events in the log.
+func (s *store) numbers() (out []int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range s.logged {
+		out = append(out, e.Number)
+	}
+	return out
 }
 
 // told lists the changes that were committed to be alerted of.
@@ -317,6 +341,7 @@ func (s *store) copy() *store {
 	out := newStore()
 	out.incidents, out.anomalies, out.snapshots = maps.Clone(s.incidents), maps.Clone(s.anomalies), maps.Clone(s.snapshots)
 	out.markers, out.waiting, out.alerts = slices.Clone(s.markers), slices.Clone(s.waiting), slices.Clone(s.alerts)
+	out.logged = slices.Clone(s.logged)
 	return out
 }
 
@@ -347,6 +372,9 @@ func (s *store) Markers(ctx context.Context, from, to time.Time) (out []ChangeMa
 }
 
 func (s *store) SaveSnapshot(ctx context.Context, name string, _ time.Time, data []byte) error {
+	if s.tooLarge[name] {
+		return Errorf(CodeTooLarge, "%s is too large", name)
+	}
 	return s.do(ctx, func() { s.snapshots[name] = slices.Clone(data) })
 }
 
@@ -404,7 +432,8 @@ func (s *store) everything(t testing.TB) string {
 		D []Deferred
 		S map[string][]byte
 		N []Alert
-	}{s.anomalies, s.incidents, s.markers, s.waiting, s.snapshots, s.alerts})
+		E []LoggedEvent
+	}{s.anomalies, s.incidents, s.markers, s.waiting, s.snapshots, s.alerts, s.logged})
 	require.NoError(t, err)
 	return string(data)
 }
@@ -533,7 +562,7 @@ func (x *plant) build() {
 		Screener: x.screener, Workflow: []Detector{x.workflow}, Semantic: []Detector{x.semantic},
 		Lenses:   []Lens{{x.preferred, x.memory, "remote"}, {x.builtin, x.standIn, "embedded"}},
 		Redactor: secretive{}, Explainer: x.explainer, Observe: x.observer.observe, Wake: x.observer.wake,
-		Journal: x.store, Markers: x.store, Snapshots: x.store, Backlog: x.store,
+		Journal: x.store, Markers: x.store, Snapshots: x.store, EventLog: x.store, Backlog: x.store,
 		Registry: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
 	}
 	if x.guard != nil {

@@ -20,8 +20,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Parts are what the pipeline is made of besides itself. All but Events, Wake and Observe are required; Detectors and Lenses may be
-// empty.
+// Parts are what the pipeline is made of besides itself. All but Events, EventLog, Wake and Observe are required; Detectors and Lenses
+// may be empty. Without an EventLog a crash forgets the events since the latest snapshot.
 type Parts struct {
 	Screener  Screener
 	Events    EventScreener
@@ -33,6 +33,7 @@ type Parts struct {
 	Journal   Journal
 	Markers   MarkerLog
 	Snapshots SnapshotStore
+	EventLog  EventLog
 	Backlog   Backlog
 	Registry  prometheus.Registerer
 	Logger    *slog.Logger
@@ -69,6 +70,7 @@ type Pipeline struct {
 	flight    flight
 	aside     sync.WaitGroup // what is stored beside the stream
 	saving    atomic.Bool    // a snapshot is under way to the store
+	ledger    *ledger
 	writer    *writer
 	markers   markerBook
 	caught    caughtUp
@@ -82,6 +84,10 @@ type Pipeline struct {
 	lastFlush time.Time
 	eventMark time.Time // latest watermark that the screener of events was given
 	eventful  bool      // it has observed something since
+
+	eventNumber int64         // of the latest event
+	captured    time.Time     // wall time of the latest snapshot
+	capturing   time.Duration // how long it held screening up
 
 	mu      sync.Mutex // guards what follows, and orders what is handed to the writer
 	digests *digests
@@ -133,6 +139,7 @@ func New(cfg Config, parts Parts) (*Pipeline, error) {
 		key:      make([]byte, 32),
 		mark:     watermark{lateness: cfg.AllowedLateness, idle: cfg.IdleAfter},
 		services: newServiceBook(cfg.Evidence.MaxServices),
+		ledger:   newLedger(),
 		digests:  newDigests(cfg.Evidence),
 	}
 	_, _ = rand.Read(p.key) // it never fails
@@ -163,6 +170,9 @@ func (p *Pipeline) drop(reason string, n int) {
 // size is what a batch counts for in the queue before screening.
 func (b *Batch) size() int64 { return int64(len(b.Spans) + len(b.Contents) + len(b.Events)) }
 
+// owed reports whether somebody waits for what the batch leaves behind in memory.
+func (b *Batch) owed() bool { return b.Done != nil && len(b.Spans)+len(b.Contents) > 0 }
+
 // Consume implements Sink. It fails with CodeFull when screening has more spans waiting than the configuration allows, or as much
 // waits for the store as may, and with CodeUnavailable while the pipeline stops.
 func (p *Pipeline) Consume(ctx context.Context, b Batch) error {
@@ -180,8 +190,12 @@ func (p *Pipeline) Consume(ctx context.Context, b Batch) error {
 		p.inboxLen.Add(-n)
 		return &Error{Code: CodeUnavailable, Message: "stopping", RetryAfter: 5 * time.Second}
 	}
+	done := b.Done
+	if b.owed() {
+		done = p.ledger.open(&b)
+	}
 	select {
-	case p.inbox <- delivery{b, newReceipt(b.Done), time.Now()}:
+	case p.inbox <- delivery{b, newReceipt(done), time.Now()}:
 		return nil
 	case <-ctx.Done():
 		p.inboxLen.Add(-n)
@@ -249,16 +263,16 @@ func (p *Pipeline) Run(ctx context.Context) error {
 func (p *Pipeline) screen(ctx, work context.Context) {
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
-	save := time.NewTicker(p.cfg.SnapshotEvery)
-	defer save.Stop()
+	p.captured = time.Now()
 	for {
 		select {
 		case d := <-p.inbox:
 			p.take(work, d)
 		case <-tick.C:
 			p.advance(work, p.mark.at(time.Now()))
-		case <-save.C:
-			p.snapshotAside(work)
+			if p.snapshotDue(time.Now()) {
+				p.snapshotAside(work)
+			}
 		case <-ctx.Done():
 			p.drain(work)
 			return
@@ -293,6 +307,10 @@ func (p *Pipeline) completeAll(ctx context.Context) {
 
 func (p *Pipeline) take(ctx context.Context, d delivery) {
 	p.inboxLen.Add(-d.batch.size())
+	before := progressNone
+	if d.batch.owed() {
+		before = p.ledger.take(d.batch.ID)
+	}
 	fresh := make([]Span, 0, len(d.batch.Spans))
 	for _, s := range d.batch.Spans {
 		p.pseudonymise(&s)
@@ -301,7 +319,7 @@ func (p *Pipeline) take(ctx context.Context, d delivery) {
 			p.drop(dropFuture, 1)
 			s.Start, s.End = d.at.Add(-s.Duration()), d.at
 		}
-		if p.assembler.add(s, d.receipt) {
+		if before != progressSettled && p.assembler.add(s, d.receipt) && before == progressNone {
 			fresh = append(fresh, s)
 		}
 	}
@@ -309,9 +327,11 @@ func (p *Pipeline) take(ctx context.Context, d delivery) {
 		if !believable(c.At, d.at) {
 			c.At = d.at
 		}
-		p.assembler.join(c, d.receipt)
+		if before != progressSettled {
+			p.assembler.join(c, d.receipt)
+		}
 	}
-	p.watch(d.batch.Events, d.at)
+	p.watch(d.batch.Events, d.receipt, d.at)
 	if n := len(d.batch.Evaluations); n > 0 {
 		p.drop(dropUnread, n)
 	}
@@ -329,7 +349,7 @@ func (p *Pipeline) take(ctx context.Context, d delivery) {
 }
 
 // watch gives events to their screener, without what is sensitive in them.
-func (p *Pipeline) watch(events []SecurityEvent, at time.Time) {
+func (p *Pipeline) watch(events []SecurityEvent, r *receipt, at time.Time) {
 	if len(events) == 0 {
 		return
 	}
@@ -355,6 +375,7 @@ func (p *Pipeline) watch(events []SecurityEvent, at time.Time) {
 		}
 		e.Details = details
 	}
+	p.logEvents(events, r)
 	p.parts.Events.Observe(events)
 	p.eventful = true
 }

@@ -43,11 +43,15 @@ type write struct {
 }
 
 func (w *write) size() int {
-	n := len(w.entry.Anomalies) + len(w.entry.Incidents) + len(w.entry.Alerts)
+	n := w.entry.size()
 	if w.deferred != nil {
 		n += len(w.deferred.Trace.Spans)
 	}
 	return n
+}
+
+func (e *Entry) size() int {
+	return len(e.Anomalies) + len(e.Incidents) + len(e.Alerts) + len(e.Events)
 }
 
 // maxTogether bounds the records of one transaction.
@@ -256,7 +260,7 @@ func (w *writer) write(ctx context.Context, batch []*write) error {
 	case len(batch) == 1:
 		w.drop(dropUnstored, batch[0].size())
 		w.log.Error("the store refused a record", "anomalies", len(batch[0].entry.Anomalies), "incidents", len(batch[0].entry.Incidents),
-			"alerts", len(batch[0].entry.Alerts), "error", err)
+			"alerts", len(batch[0].entry.Alerts), "events", len(batch[0].entry.Events), "error", err)
 		w.health.failed("store", err.Error())
 		w.finish(batch, fmt.Errorf("engine: record: %w", err), true)
 	default:
@@ -281,7 +285,7 @@ func (w *writer) record(ctx context.Context, batch []*write) (asked bool, err er
 		return true, w.backlog.Defer(ctx, *d)
 	}
 	e := merge(batch)
-	if len(e.Anomalies)+len(e.Incidents)+len(e.Alerts) == 0 {
+	if e.size() == 0 {
 		return false, nil
 	}
 	return true, w.journal.Record(ctx, e)
@@ -297,6 +301,7 @@ func merge(batch []*write) Entry {
 	for _, x := range batch {
 		e.Anomalies = append(e.Anomalies, x.entry.Anomalies...)
 		e.Alerts = append(e.Alerts, x.entry.Alerts...)
+		e.Events = append(e.Events, x.entry.Events...)
 		for _, in := range x.entry.Incidents {
 			if i, known := at[in.ID]; known {
 				e.Incidents[i] = in

@@ -111,6 +111,7 @@ type EntryRows struct {
 	Anomalies []AnomalyRow
 	Incidents []IncidentRow
 	Alerts    []AlertRow
+	Events    []EventRow
 }
 
 // RowsOf makes the rows of an entry, or the error of the first record that cannot be stored.
@@ -122,6 +123,9 @@ func RowsOf(e engine.Entry) (rows EntryRows, err error) {
 		return EntryRows{}, err
 	}
 	if rows.Alerts, err = rowsOf(e.Alerts, NewAlertRow); err != nil {
+		return EntryRows{}, err
+	}
+	if rows.Events, err = rowsOf(e.Events, NewEventRow); err != nil {
 		return EntryRows{}, err
 	}
 	return rows, nil
@@ -136,6 +140,22 @@ func rowsOf[T, R any](records []T, rowOf func(T) (R, error)) ([]R, error) {
 		}
 	}
 	return rows, nil
+}
+
+// EventRow has the columns of a logged event.
+type EventRow struct {
+	Number int64
+	Body   string
+}
+
+// NewEventRow returns CodeInvalid for an event without a number or with what JSON cannot hold.
+func NewEventRow(e engine.LoggedEvent) (EventRow, error) {
+	if e.Number < 1 {
+		return EventRow{}, engine.Errorf(engine.CodeInvalid, "event %.64q: number %d, want 1 or more", e.Event.ID, e.Number)
+	}
+	e.Event.At = e.Event.At.UTC()
+	body, err := encode("event", e.Event.ID, e)
+	return EventRow{Number: e.Number, Body: body}, err
 }
 
 // FeedbackRow has the columns of feedback.

@@ -144,6 +144,7 @@ func (p *partition) take(ctx context.Context, m kafkago.Message) {
 // offer hands a message to the sink, however long that takes to have room.
 func (p *partition) offer(ctx context.Context, x *parcel, c content) {
 	batch := c.batch()
+	batch.ID = fmt.Sprintf("kafka:%s/%d/%d", p.place.topic, p.partition, x.Offset)
 	batch.Done = func(err error) { p.settle(x, err) }
 	wait := newBackoff()
 	for {

@@ -12,8 +12,8 @@ import (
 	"github.com/llm-sentinel/llm-sentinel/store"
 )
 
-// Record saves the anomalies, incidents and alerts of e in one transaction. An anomaly or incident whose id is known is
-// replaced, an alert is left out. An id that is empty, a severity or status that does not exist, and what JSON cannot hold
+// Record saves the anomalies, incidents, alerts and events of e in one transaction. An anomaly or incident whose id is known is
+// replaced, an alert or event is left out. An id that is empty, a severity or status that does not exist, and what JSON cannot hold
 // are CodeInvalid, and then nothing is saved.
 func (s *Store) Record(ctx context.Context, e engine.Entry) error {
 	return s.call(ctx, func(ctx context.Context) error {
@@ -38,8 +38,11 @@ func (s *Store) Record(ctx context.Context, e engine.Entry) error {
 			statements.Queue(`INSERT INTO alerts (id, at, body) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING`,
 				a.ID, a.At, a.Body)
 		}
+		for _, x := range rows.Events {
+			statements.Queue(`INSERT INTO logged_events (number, body) VALUES ($1, $2) ON CONFLICT (number) DO NOTHING`, x.Number, x.Body)
+		}
 		return s.send(ctx, statements)
-	}, "record %d anomalies, %d incidents and %d alerts", len(e.Anomalies), len(e.Incidents), len(e.Alerts))
+	}, "record %d anomalies, %d incidents, %d alerts and %d events", len(e.Anomalies), len(e.Incidents), len(e.Alerts), len(e.Events))
 }
 
 func queueAnomaly(statements *pgx.Batch, a store.AnomalyRow) {

@@ -9,8 +9,8 @@ import (
 	"github.com/llm-sentinel/llm-sentinel/store"
 )
 
-// Record saves the anomalies, incidents and alerts of e in one transaction. An anomaly or incident whose id is known is
-// replaced, an alert is left out. An id that is empty, a severity or status that does not exist, and what JSON cannot hold
+// Record saves the anomalies, incidents, alerts and events of e in one transaction. An anomaly or incident whose id is known is
+// replaced, an alert or event is left out. An id that is empty, a severity or status that does not exist, and what JSON cannot hold
 // are CodeInvalid, and then nothing is saved.
 func (s *Store) Record(ctx context.Context, e engine.Entry) error {
 	rows, err := store.RowsOf(e)
@@ -22,11 +22,15 @@ func (s *Store) Record(ctx context.Context, e engine.Entry) error {
 			if err := saveAnomalies(ctx, tx, rows.Anomalies); err != nil {
 				return err
 			}
-			return saveAlerts(ctx, tx, rows.Alerts)
+			if err := saveAlerts(ctx, tx, rows.Alerts); err != nil {
+				return err
+			}
+			return saveEvents(ctx, tx, rows.Events)
 		})
 	}
 	if err != nil {
-		return storeError(err, "record %d anomalies, %d incidents and %d alerts", len(e.Anomalies), len(e.Incidents), len(e.Alerts))
+		return storeError(err, "record %d anomalies, %d incidents, %d alerts and %d events",
+			len(e.Anomalies), len(e.Incidents), len(e.Alerts), len(e.Events))
 	}
 	return nil
 }

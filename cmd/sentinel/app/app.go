@@ -184,7 +184,7 @@ func (a *App) newPipeline(ctx context.Context, observe func(engine.Alert)) (*eng
 		Observe:   observe,
 		Wake:      a.wake(),
 		Events:    events,
-		Journal:   a.store, Markers: a.store, Snapshots: a.store, Backlog: a.store,
+		Journal:   a.store, Markers: a.store, Snapshots: a.store, EventLog: a.store, Backlog: a.store,
 		Registry: a.registry,
 		Logger:   a.log,
 	})
