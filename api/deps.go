@@ -63,10 +63,14 @@ type Lifecycle interface {
 	Explain(ctx context.Context, id string) (engine.Incident, error)
 }
 
-// Feedbacks keeps people's words on anomalies and incidents, newest first.
+// Feedbacks takes people's words on anomalies and incidents, and lists them newest first.
 type Feedbacks interface {
-	AddFeedback(ctx context.Context, f engine.Feedback) error
+	// AddFeedback returns the word as it is stored. engine.CodeNotFound when there is no such incident or anomaly: it would teach nothing.
+	AddFeedback(ctx context.Context, f engine.Feedback) (engine.Feedback, error)
 	Feedback(ctx context.Context, cursor string, limit int) (engine.Page[engine.Feedback], error)
+	// UndoFeedback is engine.CodeConflict for a word that came with another API key than keyID, "" being none.
+	UndoFeedback(ctx context.Context, id, keyID, by string) (engine.Feedback, error)
+	Lessons() ([]engine.Lesson, []engine.SeriesThreshold)
 }
 
 // Services sums up what is known of each service.

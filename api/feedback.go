@@ -35,7 +35,7 @@ func (r feedbackRequest) validate() error {
 	if (r.AnomalyID == "") == (r.IncidentID == "") {
 		return invalidField("incident_id", "exactly one of incident_id and anomaly_id is needed")
 	}
-	if r.Verdict != "true_positive" && r.Verdict != "false_positive" {
+	if r.Verdict != engine.TruePositive && r.Verdict != engine.FalsePositive {
 		return invalidField("verdict", "want true_positive or false_positive")
 	}
 	return nil
@@ -53,30 +53,41 @@ func (s *Server) addFeedback(c *gin.Context) error {
 	if err := request.validate(); err != nil {
 		return err
 	}
-	if err := s.checkSubject(c, request); err != nil {
-		return err
-	}
 	if request.By == "" {
 		request.By = caller(c)
 	}
 	feedback := engine.Feedback{
 		ID: uuid.NewString(), At: time.Now().UTC(), AnomalyID: request.AnomalyID, Incident: request.IncidentID,
-		Verdict: request.Verdict, By: request.By, Comment: request.Comment,
+		Verdict: request.Verdict, By: request.By, KeyID: callerID(c), Comment: request.Comment,
 	}
-	if err := s.deps.Feedbacks.AddFeedback(c.Request.Context(), feedback); err != nil {
+	if feedback, err = s.deps.Feedbacks.AddFeedback(c.Request.Context(), feedback); err != nil {
 		return err
 	}
 	return reply(c, http.StatusCreated, feedback)
 }
 
-// checkSubject refuses feedback on what is not there: it would teach nothing, and its sender would not know.
-func (s *Server) checkSubject(c *gin.Context, r feedbackRequest) (err error) {
-	if r.IncidentID != "" {
-		_, err = s.deps.Listing.Incident(c.Request.Context(), r.IncidentID)
-	} else {
-		_, err = s.deps.Listing.Anomaly(c.Request.Context(), r.AnomalyID)
+// undoFeedback takes a word back. It stays listed, as taken back.
+func (s *Server) undoFeedback(c *gin.Context) error {
+	id := c.Param("id")
+	if err := checkText("id", id, maxName); err != nil {
+		return err
 	}
-	return err
+	feedback, err := s.deps.Feedbacks.UndoFeedback(c.Request.Context(), id, callerID(c), caller(c))
+	if err != nil {
+		return err
+	}
+	return reply(c, http.StatusOK, feedback)
+}
+
+// lessonsResponse is what people's words teach.
+type lessonsResponse struct {
+	Items      []engine.Lesson          `json:"items"` // newest first
+	Thresholds []engine.SeriesThreshold `json:"thresholds"`
+}
+
+func (s *Server) listLessons(c *gin.Context) error {
+	lessons, thresholds := s.deps.Feedbacks.Lessons()
+	return reply(c, http.StatusOK, lessonsResponse{Items: filled(lessons), Thresholds: filled(thresholds)})
 }
 
 func (s *Server) listFeedback(c *gin.Context) error {

@@ -29,6 +29,14 @@ func caller(c *gin.Context) string {
 	return ""
 }
 
+// callerID is the id of the API key that a request came with, "" without one.
+func callerID(c *gin.Context) string {
+	if key, ok := c.MustGet(contextKey).(*engine.APIKey); ok && key != nil {
+		return key.ID
+	}
+	return ""
+}
+
 // observe gives each request an id, counts and times it, and turns a panic into an answer.
 func (s *Server) observe(c *gin.Context) {
 	start := time.Now()

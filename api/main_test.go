@@ -188,11 +188,30 @@ func (b *backend) Explain(_ context.Context, id string) (engine.Incident, error)
 	return b.act("explain", id, "", "")
 }
 
-func (b *backend) AddFeedback(_ context.Context, f engine.Feedback) error {
+func (b *backend) AddFeedback(_ context.Context, f engine.Feedback) (engine.Feedback, error) {
+	if f.Incident != "" && f.Incident != b.incident.ID || f.AnomalyID != "" && f.AnomalyID != sampleAnomaly().ID {
+		return engine.Feedback{}, engine.Errorf(engine.CodeNotFound, "no such thing")
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	f.Expires = f.At.Add(time.Hour)
 	b.feedback = append(b.feedback, f)
-	return nil
+	return f, nil
+}
+
+func (b *backend) UndoFeedback(_ context.Context, id, keyID, by string) (engine.Feedback, error) {
+	if id == "none" {
+		return engine.Feedback{}, engine.Errorf(engine.CodeNotFound, "no feedback %s", id)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.actions = append(b.actions, strings.Join([]string{"undo", id, keyID, by}, "|"))
+	return engine.Feedback{ID: id, Verdict: engine.TruePositive, Undone: &testTime, UndoneBy: by}, nil
+}
+
+func (b *backend) Lessons() ([]engine.Lesson, []engine.SeriesThreshold) {
+	return []engine.Lesson{{ID: "lesson-1", Incident: "i-1", Verdict: engine.FalsePositive, False: 2, Quorum: 2, Teaches: true}},
+		[]engine.SeriesThreshold{{Type: engine.LatencySpike, Series: engine.SeriesKey{Service: "checkout"}, Threshold: 1.25}}
 }
 
 func (b *backend) Feedback(context.Context, string, int) (engine.Page[engine.Feedback], error) {

@@ -232,6 +232,26 @@ func TestFeedback(t *testing.T) {
 	require.Len(t, b.feedback, 1, "what is not there has no feedback")
 }
 
+// Votes are counted by the key that a request came with, never by what its body says.
+func TestFeedbackNamesItsKey(t *testing.T) {
+	b := newBackend()
+	key := b.addKey(t, "night shift", engine.ScopeAdmin)
+	s := newServer(t, b)
+	const body = `{"incident_id":"i-1","verdict":"false_positive","by":"ada"}`
+	anonymous := decode[engine.Feedback](t, send(s, "POST", "/api/v1/feedback", body), http.StatusCreated)
+	require.Empty(t, anonymous.KeyID)
+	named := decode[engine.Feedback](t, send(s, "POST", "/api/v1/feedback", body, "X-API-Key", key), http.StatusCreated)
+	require.NotEmpty(t, named.KeyID)
+	require.Equal(t, "ada", named.By)
+	require.Equal(t, "key_id", requireProblem(t, send(s, "POST", "/api/v1/feedback", strings.Replace(body, "{", `{"key_id":"x",`, 1)), http.StatusBadRequest, "invalid").Field)
+
+	undone := decode[engine.Feedback](t, send(s, "DELETE", "/api/v1/feedback/"+named.ID, "", "X-API-Key", key), http.StatusOK)
+	require.NotNil(t, undone.Undone)
+	require.Equal(t, []string{"undo|" + named.ID + "|" + named.KeyID + "|night shift"}, b.actions)
+	reader := b.addKey(t, "dashboard", engine.ScopeRead)
+	requireProblem(t, send(s, "DELETE", "/api/v1/feedback/"+named.ID, "", "X-API-Key", reader), http.StatusForbidden, "forbidden")
+}
+
 func TestMarkersReachTheEngine(t *testing.T) {
 	b := newBackend()
 	key := b.addKey(t, "pipeline", engine.ScopeIngest)

@@ -53,6 +53,7 @@ func (s *Server) newRouter() *gin.Engine {
 	read.GET(base+"/incidents/:id", s.answer(s.getIncident))
 	read.GET(base+"/markers", s.answer(s.listMarkers))
 	read.GET(base+"/feedback", s.answer(s.listFeedback))
+	read.GET(base+"/feedback/lessons", s.answer(s.listLessons))
 	read.GET(base+"/services", s.answer(s.listServices))
 	metrics := gin.WrapH(promhttp.HandlerFor(s.deps.Gatherer, promhttp.HandlerOpts{}))
 	read.GET("/metrics", metrics)
@@ -63,6 +64,7 @@ func (s *Server) newRouter() *gin.Engine {
 	admin.POST(base+"/incidents/:id/resolve", s.answer(s.resolve))
 	admin.POST(base+"/incidents/:id/explain", s.answer(s.explain))
 	admin.POST(base+"/feedback", s.answer(s.addFeedback))
+	admin.DELETE(base+"/feedback/:id", s.answer(s.undoFeedback))
 
 	admin.GET(base+"/deliveries/dead", s.answer(s.listDead))
 	admin.POST(base+"/deliveries/:alert_id/:receiver/redeliver", s.answer(s.redeliver))

@@ -23,6 +23,7 @@ func (p *Pipeline) analyse(ctx context.Context) {
 		case <-idle.C:
 			p.learnCalm(ctx)
 			p.catchUp(ctx)
+			p.reviseAside(ctx)
 		}
 	}
 }
@@ -106,6 +107,7 @@ func (p *Pipeline) Score(ctx context.Context, t Trace) (Verdict, error) {
 	if err != nil {
 		return Verdict{}, err
 	}
+	p.lessons.raise(findings)
 	p.mu.Lock()
 	alpha := p.alphas.value(t.Lead().Service)
 	p.mu.Unlock()

@@ -160,10 +160,12 @@ type Finding struct {
 	Effect   Effect        `json:"effect"`
 	Material bool          `json:"material"` // the effect is above the detector's minimum: significant and relevant
 	Learning bool          `json:"learning"` // too little history: said, never counted
-	Reason   string        `json:"reason"`   // one sentence with its figures
-	Excerpt  string        `json:"excerpt,omitempty"`
-	Nearest  *Neighbor     `json:"nearest,omitempty"` // nearest normal example, for semantic detectors
-	Known    *Neighbor     `json:"known,omitempty"`   // the known attack that it resembles
+	// Threshold is the score that its series must exceed where people's feedback raised it, 0 for the usual 1.
+	Threshold float64   `json:"threshold,omitempty"`
+	Reason    string    `json:"reason"` // one sentence with its figures
+	Excerpt   string    `json:"excerpt,omitempty"`
+	Nearest   *Neighbor `json:"nearest,omitempty"` // nearest normal example, for semantic detectors
+	Known     *Neighbor `json:"known,omitempty"`   // the known attack that it resembles
 }
 
 // Contribution is one detector's share in a verdict.

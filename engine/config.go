@@ -46,6 +46,7 @@ type Config struct {
 	Incidents IncidentConfig `yaml:"incidents"`
 	Severity  SeverityConfig `yaml:"severity"`
 	Evidence  EvidenceConfig `yaml:"evidence"`
+	Feedback  FeedbackConfig `yaml:"feedback"`
 }
 
 // AssemblyConfig bounds how spans are joined to traces. Times are event time.
@@ -136,6 +137,7 @@ func DefaultConfig() Config {
 			ExcerptBytes:     400,
 			MarkersBefore:    2 * time.Hour,
 		},
+		Feedback: DefaultFeedback(),
 	}
 }
 
@@ -199,6 +201,9 @@ func (c Config) Validate() error {
 	}
 	if c.AllowedLateness < 0 || c.HoldBack < 0 || c.Incidents.Settle < 0 || c.Incidents.ReraiseWithin < 0 || c.Evidence.MarkersBefore < 0 {
 		return fmt.Errorf("engine: allowed_lateness, hold_back, incidents.settle, incidents.reraise_within and evidence.markers_before must not be negative")
+	}
+	if err := c.Feedback.validate(); err != nil {
+		return err
 	}
 	return c.Severity.validate()
 }

@@ -8,6 +8,8 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -186,7 +188,7 @@ func (e *embedder) set(err error) {
 	e.err = err
 }
 
-// recall is a memory that only keeps, unless it fails or is held up.
+// recall is a memory that keeps and forgets by id, unless it fails or is held up.
 type recall struct {
 	mu    sync.Mutex
 	memos []Memo
@@ -222,10 +224,32 @@ func (m *recall) Remember(ctx context.Context, items []Memo) error {
 	m.memos = append(m.memos, items...)
 	return nil
 }
-func (m *recall) Nearest(ctx context.Context, _ Query) ([]Neighbor, error) {
-	return nil, m.answer(ctx)
+
+// Nearest finds all texts of confirmed incidents alike, and nothing else.
+func (m *recall) Nearest(ctx context.Context, q Query) (out []Neighbor, err error) {
+	if err := m.answer(ctx); err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, x := range m.memos {
+		if x.Collection == q.Collection && x.Collection.Purpose == PurposeIncident {
+			out = append(out, Neighbor{Memo: x, Similarity: 0.9})
+		}
+	}
+	return out, nil
 }
-func (m *recall) Forget(ctx context.Context, _ Filter) (int, error) { return 0, m.answer(ctx) }
+
+func (m *recall) Forget(ctx context.Context, f Filter) (int, error) {
+	if err := m.answer(ctx); err != nil {
+		return 0, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	before := len(m.memos)
+	m.memos = slices.DeleteFunc(m.memos, func(x Memo) bool { return x.Collection == f.Collection && slices.Contains(f.IDs, x.ID) })
+	return before - len(m.memos), nil
+}
 
 // store is a journal, a log of markers, a store of snapshots and a backlog in memory. What it holds is what a crash leaves.
 type store struct {
@@ -239,6 +263,7 @@ type store struct {
 	alerts    []Alert // as committed
 	logged    []LoggedEvent
 	tooLarge  map[string]bool // names of snapshots that it never takes
+	feedback  []Feedback
 	entries   []Entry
 	err       error
 	failures  int                 // calls that fail before the store answers again
@@ -324,6 +349,64 @@ func (s *store) numbers() (out []int64) {
 	return out
 }
 
+func (s *store) AddFeedback(ctx context.Context, f Feedback) error {
+	return s.do(ctx, func() { s.feedback = append(s.feedback, f) })
+}
+
+func (s *store) Feedback(ctx context.Context, _, cursor string, limit int) (page Page[Feedback], err error) {
+	err = s.do(ctx, func() {
+		from := 0
+		if cursor != "" {
+			from, err = strconv.Atoi(cursor)
+		}
+		newest := slices.Clone(s.feedback)
+		slices.Reverse(newest)
+		page.Items = newest[from:min(from+limit, len(newest))]
+		if from+limit < len(newest) {
+			page.Next = strconv.Itoa(from + limit)
+		}
+	})
+	return page, err
+}
+
+func (s *store) UndoFeedback(ctx context.Context, id string, at time.Time, by string) (f Feedback, err error) {
+	err = s.do(ctx, func() {
+		i := slices.IndexFunc(s.feedback, func(f Feedback) bool { return f.ID == id })
+		s.feedback[i].Undone, s.feedback[i].UndoneBy = &at, by
+		f = s.feedback[i]
+	})
+	return f, err
+}
+
+func (s *store) Anomaly(_ context.Context, id string) (Anomaly, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if a, ok := s.anomalies[id]; ok {
+		return a, nil
+	}
+	return Anomaly{}, Errorf(CodeNotFound, "no anomaly %s", id)
+}
+
+func (s *store) Anomalies(_ context.Context, q AnomalyQuery) (page Page[Anomaly], err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, a := range s.anomalies {
+		if a.IncidentID == q.IncidentID && a.Type == q.Type {
+			page.Items = append(page.Items, a)
+		}
+	}
+	return page, nil
+}
+
+func (s *store) Incident(_ context.Context, id string) (Incident, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if in, ok := s.incidents[id]; ok {
+		return in, nil
+	}
+	return Incident{}, Errorf(CodeNotFound, "no incident %s", id)
+}
+
 // told lists the changes that were committed to be alerted of.
 func (s *store) told() (out []string) {
 	s.mu.Lock()
@@ -340,6 +423,7 @@ func (s *store) copy() *store {
 	defer s.mu.Unlock()
 	out := newStore()
 	out.incidents, out.anomalies, out.snapshots = maps.Clone(s.incidents), maps.Clone(s.anomalies), maps.Clone(s.snapshots)
+	out.feedback = slices.Clone(s.feedback)
 	out.markers, out.waiting, out.alerts = slices.Clone(s.markers), slices.Clone(s.waiting), slices.Clone(s.alerts)
 	out.logged = slices.Clone(s.logged)
 	return out
@@ -556,13 +640,28 @@ func newPlant(t *testing.T, change ...func(*Config)) *plant {
 	return x
 }
 
+// examples lists what is kept of lessons in either memory, as "model purpose text" in order.
+func (x *plant) examples() (out []string) {
+	for _, m := range []*recall{x.memory, x.standIn} {
+		m.mu.Lock()
+		for _, memo := range m.memos {
+			if strings.HasPrefix(memo.ID, "lesson-") {
+				out = append(out, strings.Join([]string{memo.Collection.Model.Name, string(memo.Collection.Purpose), memo.Text}, " "))
+			}
+		}
+		m.mu.Unlock()
+	}
+	slices.Sort(out)
+	return out
+}
+
 func (x *plant) build() {
 	x.t.Helper()
 	parts := Parts{
 		Screener: x.screener, Workflow: []Detector{x.workflow}, Semantic: []Detector{x.semantic},
 		Lenses:   []Lens{{x.preferred, x.memory, "remote"}, {x.builtin, x.standIn, "embedded"}},
 		Redactor: secretive{}, Explainer: x.explainer, Observe: x.observer.observe, Wake: x.observer.wake,
-		Journal: x.store, Markers: x.store, Snapshots: x.store, EventLog: x.store, Backlog: x.store,
+		Journal: x.store, Markers: x.store, Snapshots: x.store, EventLog: x.store, Backlog: x.store, Feedback: x.store, Records: x.store,
 		Registry: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
 	}
 	if x.guard != nil {

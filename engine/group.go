@@ -35,12 +35,13 @@ type group struct {
 	traces   map[TraceID]struct{}
 	order    []TraceID // of traces, oldest first
 	changes  map[string]Change
-	pending  []Anomaly     // of a candidate, to be given their incident once it opens
-	example  *Example      // of its strongest anomaly
-	nearest  *Example      // the normal example beside it
-	known    *Example      // the known attack that it resembles
-	gathered int           // anomalies when evidence was last gathered
-	told     TimelineEntry // the latest event that was told
+	pending  []Anomaly      // of a candidate, to be given their incident once it opens
+	example  *Example       // of its strongest anomaly
+	nearest  *Example       // the normal example beside it
+	known    *Example       // the known attack that it resembles
+	gathered int            // anomalies when evidence was last gathered
+	told     TimelineEntry  // the latest event that was told
+	recalled []PastIncident // confirmed by people, with a like example
 }
 
 // Bounds of what a group keeps and an incident shows.

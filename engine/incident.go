@@ -147,14 +147,3 @@ type Citation struct {
 	TraceID string `json:"trace_id,omitempty"`
 	SpanID  string `json:"span_id,omitempty"`
 }
-
-// Feedback is a person's word on an anomaly or an incident.
-type Feedback struct {
-	ID        string    `json:"id"`
-	At        time.Time `json:"timestamp"`
-	AnomalyID string    `json:"anomaly_id,omitempty"`
-	Incident  string    `json:"incident_id,omitempty"`
-	Verdict   string    `json:"verdict"` // "true_positive" or "false_positive"
-	By        string    `json:"by,omitempty"`
-	Comment   string    `json:"comment,omitempty"`
-}

@@ -53,6 +53,7 @@ func (p *Pipeline) explained(id string) bool {
 // explain writes the note of an active incident. Its outcome is told once the incident is stored with it.
 func (p *Pipeline) explain(ctx context.Context, id string) (Incident, <-chan error, error) {
 	p.readMarkers(ctx, id)
+	p.recall(ctx, id)
 	p.mu.Lock()
 	x := p.grouper.find(id)
 	if x == nil || x.incident.Evidence == nil {

@@ -36,6 +36,11 @@ type metrics struct {
 	queued    *prometheus.GaugeVec
 	alpha     *prometheus.GaugeVec
 	snapshot  prometheus.Gauge
+
+	lessons            *prometheus.GaugeVec
+	falsePositives     prometheus.Gauge
+	falsePositiveBound *prometheus.GaugeVec
+	performance        prometheus.Gauge
 }
 
 func newMetrics(r prometheus.Registerer) (*metrics, error) {
@@ -62,7 +67,20 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		snapshot: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "sentinel_engine_snapshot_timestamp_seconds", Help: "When the baselines were last stored, Unix time."}),
 	}
-	for _, c := range []prometheus.Collector{m.anomalies, m.incidents, m.latency, m.spans, m.traces, m.compared, m.dropped, m.queued, m.alpha, m.snapshot} {
+	m.lessons = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "sentinel_engine_feedback_lessons", Help: "Incidents and anomalies on which a quorum of API keys has a verdict."}, []string{"verdict"})
+	m.falsePositives = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "sentinel_false_positive_rate", Help: "Share of false positives among what people judged, 0 to 1; NaN while nothing is."})
+	m.falsePositiveBound = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "sentinel_engine_false_positive_bound_ratio", Help: "Wilson's 95 % interval of sentinel_false_positive_rate."}, []string{"bound"})
+	m.performance = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "sentinel_model_performance_score",
+		Help: "Least share of true positives that people's verdicts support, the lower end of a 95 % interval, 0 to 1; NaN while there are none."})
+	m.judged(nil)
+	for _, c := range []prometheus.Collector{
+		m.anomalies, m.incidents, m.latency, m.spans, m.traces, m.compared, m.dropped, m.queued, m.alpha, m.snapshot,
+		m.lessons, m.falsePositives, m.falsePositiveBound, m.performance,
+	} {
 		if err := r.Register(c); err != nil {
 			return nil, err
 		}

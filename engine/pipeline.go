@@ -20,8 +20,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Parts are what the pipeline is made of besides itself. All but Events, EventLog, Wake and Observe are required; Detectors and Lenses
-// may be empty. Without an EventLog a crash forgets the events since the latest snapshot.
+// Parts are what the pipeline is made of besides itself. All but Events, EventLog, Feedback, Records, Wake and Observe are required;
+// Detectors and Lenses may be empty. Without an EventLog a crash forgets the events since the latest snapshot.
 type Parts struct {
 	Screener  Screener
 	Events    EventScreener
@@ -35,6 +35,8 @@ type Parts struct {
 	Snapshots SnapshotStore
 	EventLog  EventLog
 	Backlog   Backlog
+	Feedback  FeedbackLog // together with Records; without both nobody's word is taken
+	Records   Records
 	Registry  prometheus.Registerer
 	Logger    *slog.Logger
 
@@ -74,6 +76,7 @@ type Pipeline struct {
 	writer    *writer
 	markers   markerBook
 	caught    caughtUp
+	lessons   lessons
 
 	catchAgain time.Time // wall time until which the backlog is not asked; of the goroutine of the semantic tier
 
@@ -582,6 +585,7 @@ func (p *Pipeline) settle(j *job, observations []Observation) {
 			finish(err)
 		}
 	}
+	p.lessons.raise(j.findings)
 	p.mu.Lock()
 	v := judge(j.trace.ID, j.findings, p.alphas.of(service).Value(), p.cfg.Severity)
 	if !j.trace.Late {
@@ -728,6 +732,7 @@ func (p *Pipeline) windows(findings []Finding, mark time.Time) {
 	defer p.mu.Unlock()
 	// Traces are judged a little after their last span: their windows close as much later.
 	findings = append(findings, p.surges.advance(mark.Add(-p.cfg.Assembly.QuietAfterRoot))...)
+	p.lessons.raise(findings)
 	var anomalies []Anomaly
 	for _, f := range findings {
 		if f.Learning || !f.Material {
@@ -859,7 +864,7 @@ func (p *Pipeline) gather(x *group) {
 func (p *Pipeline) renew(x *group) bool {
 	in := &x.incident
 	ev := p.digests.gather(x, p.markers.between(p.changesNear(x)))
-	ev.Similar = p.similar(in)
+	ev.Similar = append(p.similar(in), x.recalled...)
 	ev.Digest = evidenceDigest(ev)
 	x.gathered = in.Anomalies
 	fresh := in.Evidence == nil || in.Evidence.Digest != ev.Digest

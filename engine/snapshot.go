@@ -173,6 +173,9 @@ func (p *Pipeline) restore(ctx context.Context) error {
 		return fmt.Errorf("engine: read change markers: %w", err)
 	}
 	p.markers.add(markers)
+	if p.parts.Feedback != nil {
+		p.revise(ctx)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.grouper.restore(incidents)

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"strings"
 
@@ -40,6 +41,9 @@ func judge(id TraceID, findings []Finding, alpha float64, severity SeverityConfi
 		p := 1.0
 		if f.Material {
 			p = f.P
+			if f.Threshold > 1 { // log p / log α must exceed it instead of 1
+				p = math.Pow(p, 1/f.Threshold)
+			}
 			c.Score = statistical.Score(p, alpha)
 		}
 		ps = append(ps, p)

@@ -3,6 +3,7 @@ package store
 import (
 	"crypto/sha256"
 	"encoding/json"
+	"time"
 
 	"github.com/llm-sentinel/llm-sentinel/engine"
 )
@@ -174,13 +175,26 @@ func NewFeedbackRow(f engine.Feedback) (FeedbackRow, error) {
 	if f.AnomalyID == "" && f.Incident == "" {
 		return FeedbackRow{}, engine.Errorf(engine.CodeInvalid, "feedback %s: want an anomaly or an incident", f.ID)
 	}
-	if f.Verdict != "true_positive" && f.Verdict != "false_positive" {
+	if f.Verdict != engine.TruePositive && f.Verdict != engine.FalsePositive {
 		return FeedbackRow{}, engine.Errorf(engine.CodeInvalid,
-			"feedback %s: verdict %.64q: want true_positive or false_positive", f.ID, f.Verdict)
+			"feedback %s: verdict %.64q: want %s or %s", f.ID, f.Verdict, engine.TruePositive, engine.FalsePositive)
 	}
-	f.At = f.At.UTC()
+	f.At, f.Expires = f.At.UTC(), f.Expires.UTC()
 	body, err := encode("feedback", f.ID, f)
 	return FeedbackRow{ID: f.ID, At: Nanos(f.At), IncidentID: Text(f.Incident), Body: body}, err
+}
+
+// UndoFeedback is the feedback of a body as it is once it is taken back, and its row. What was taken back before stays as it is.
+func UndoFeedback(body []byte, at time.Time, by string) (f engine.Feedback, row FeedbackRow, err error) {
+	if err := json.Unmarshal(body, &f); err != nil {
+		return f, row, err
+	}
+	if f.Undone == nil {
+		at = at.UTC()
+		f.Undone, f.UndoneBy = &at, by
+	}
+	row, err = NewFeedbackRow(f)
+	return f, row, err
 }
 
 // MarkerRow has the columns of a change marker.

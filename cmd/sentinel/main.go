@@ -64,7 +64,7 @@ One binary; all state is under one data directory; nothing else is needed.`,
 		Version:       app.BuildVersion(version),
 	}
 	root.SetFlagErrorFunc(wrongUsage)
-	root.AddCommand(newServe(), newDemo(), newScore(), newEval(), newIncidents(), newKeys(), newConfig(), newMigrate(), newNotify(), &cobra.Command{
+	root.AddCommand(newServe(), newDemo(), newScore(), newEval(), newIncidents(), newFeedback(), newKeys(), newConfig(), newMigrate(), newNotify(), &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
 		Args:  cobra.NoArgs,

@@ -2,6 +2,9 @@ package postgres
 
 import (
 	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/llm-sentinel/llm-sentinel/engine"
 	"github.com/llm-sentinel/llm-sentinel/store"
@@ -34,4 +37,27 @@ func (s *Store) Feedback(ctx context.Context, incidentID, cursor string, limit i
 		return err
 	}, "list feedback")
 	return page, err
+}
+
+// UndoFeedback marks feedback as taken back and returns it; what was taken back before stays as it is. CodeNotFound when there is none.
+func (s *Store) UndoFeedback(ctx context.Context, id string, at time.Time, by string) (f engine.Feedback, err error) {
+	err = s.call(ctx, func(ctx context.Context) error {
+		return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+			var body []byte
+			if err := tx.QueryRow(ctx, `SELECT body FROM feedback WHERE id = $1 FOR UPDATE`, store.Text(id)).Scan(&body); err != nil {
+				return err
+			}
+			var row store.FeedbackRow
+			var err error
+			if f, row, err = store.UndoFeedback(body, at, by); err != nil {
+				return err
+			}
+			_, err = tx.Exec(ctx, `UPDATE feedback SET body = $1 WHERE id = $2`, row.Body, row.ID)
+			return err
+		})
+	}, "feedback %.64q", id)
+	if err != nil {
+		return engine.Feedback{}, err
+	}
+	return f, nil
 }

@@ -2,6 +2,8 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
+	"time"
 
 	"github.com/llm-sentinel/llm-sentinel/engine"
 	"github.com/llm-sentinel/llm-sentinel/store"
@@ -34,4 +36,24 @@ func (s *Store) Feedback(ctx context.Context, incidentID, cursor string, limit i
 		return engine.Page[engine.Feedback]{}, storeError(err, "list feedback")
 	}
 	return page, nil
+}
+
+// UndoFeedback marks feedback as taken back and returns it; what was taken back before stays as it is. CodeNotFound when there is none.
+func (s *Store) UndoFeedback(ctx context.Context, id string, at time.Time, by string) (f engine.Feedback, err error) {
+	err = s.transact(ctx, func(tx *sql.Tx) error {
+		var body []byte
+		if err := tx.QueryRowContext(ctx, `SELECT body FROM feedback WHERE id = ?`, store.Text(id)).Scan(&body); err != nil {
+			return err
+		}
+		var row store.FeedbackRow
+		if f, row, err = store.UndoFeedback(body, at, by); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `UPDATE feedback SET body = ? WHERE id = ?`, row.Body, row.ID)
+		return err
+	})
+	if err != nil {
+		return engine.Feedback{}, storeError(err, "feedback %.64q", id)
+	}
+	return f, nil
 }

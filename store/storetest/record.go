@@ -40,6 +40,30 @@ func markers(t *testing.T, s Store) {
 	require.NoError(t, s.AddMarkers(t.Context(), nil))
 }
 
+func feedbackIsUndone(t *testing.T, s Store) {
+	f := feedbackAt("f-1", noon)
+	require.NoError(t, s.AddFeedback(t.Context(), f))
+	require.NoError(t, s.AddFeedback(t.Context(), feedbackAt("f-2", noon)))
+	at := noon.Add(time.Minute)
+	f.Undone, f.UndoneBy = &at, "grace"
+	got, err := s.UndoFeedback(t.Context(), "f-1", at.In(time.FixedZone("", 3600)), "grace")
+	require.NoError(t, err)
+	require.Equal(t, f, got)
+	got, err = s.UndoFeedback(t.Context(), "f-1", at.Add(time.Hour), "ada")
+	require.NoError(t, err)
+	require.Equal(t, f, got, "it was taken back before")
+	page, err := s.Feedback(t.Context(), "", "", 0)
+	require.NoError(t, err)
+	require.Equal(t, []engine.Feedback{feedbackAt("f-2", noon), f}, page.Items, "it is listed as taken back, the other one stands")
+
+	_, err = s.UndoFeedback(t.Context(), "f-3", at, "ada")
+	requireCode(t, engine.CodeNotFound, err)
+	require.NoError(t, s.AddFeedback(t.Context(), feedbackAt("f-1", noon)), "a repeated call")
+	page, err = s.Feedback(t.Context(), "i-1", "", 0)
+	require.NoError(t, err)
+	require.Equal(t, f, page.Items[1], "brings nothing back")
+}
+
 func feedback(t *testing.T, s Store) {
 	first, second := feedbackAt("f-1", noon), feedbackAt("f-2", noon.Add(time.Minute))
 	second.AnomalyID, second.Incident, second.Verdict, second.Comment = "a-1", "", "false_positive", "it's \"fine\""

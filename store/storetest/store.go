@@ -27,8 +27,7 @@ type Store interface {
 	Incident(ctx context.Context, id string) (engine.Incident, error)
 	Incidents(ctx context.Context, q engine.IncidentQuery) (engine.Page[engine.Incident], error)
 
-	AddFeedback(ctx context.Context, f engine.Feedback) error
-	Feedback(ctx context.Context, incidentID, cursor string, limit int) (engine.Page[engine.Feedback], error)
+	engine.FeedbackLog
 
 	CreateKey(ctx context.Context, k engine.APIKey) error
 	KeyByHash(ctx context.Context, hash []byte) (engine.APIKey, error)

@@ -32,6 +32,7 @@ func Run(t *testing.T, open func(t *testing.T) Store, reopen func(t *testing.T, 
 		{"concurrent entries that overlap", overlappingEntries},
 		{"markers", markers},
 		{"feedback", feedback},
+		{"feedback is taken back once", feedbackIsUndone},
 		{"snapshots", snapshots},
 		{"events are logged with their entry", eventsAreLogged},
 		{"backlog keeps its order", backlogOrder},
@@ -85,7 +86,13 @@ func resolved(in engine.Incident, at time.Time) engine.Incident {
 }
 
 func feedbackAt(id string, at time.Time) engine.Feedback {
-	return engine.Feedback{ID: id, At: at, Incident: "i-1", Verdict: "true_positive", By: "ada"}
+	return engine.Feedback{
+		ID: id, At: at, Incident: "i-1", Verdict: engine.TruePositive, By: "ada", KeyID: "key-1", Expires: at.Add(time.Hour),
+		Case: engine.Case{
+			Type: engine.LatencySpike, Service: "checkout", Operation: engine.OpChat, Title: "checkout is slow", Text: "why?",
+			Series: []engine.SeriesKey{{Service: "checkout", Model: "m-1"}},
+		},
+	}
 }
 
 func requireCode(t *testing.T, want engine.Code, err error) {

@@ -115,7 +115,7 @@ func New(ctx context.Context, cfg Config, opt Options) (_ *App, err error) {
 	}
 	a.server, err = api.New(cfg.API, api.Deps{
 		Scorer: a.pipeline, Sink: a.pipeline, Decoder: decoder{a.mapper, int(cfg.API.MaxBodyBytes)}, Listing: a.store, Lifecycle: a.pipeline,
-		Feedbacks: feedbacks{a.store}, Services: a.pipeline, Health: a, Keys: a.store, OTLP: a.receiver.Handler(a.pipeline),
+		Feedbacks: a.pipeline, Services: a.pipeline, Health: a, Keys: a.store, OTLP: a.receiver.Handler(a.pipeline),
 		Markers: a.store, Hooks: hooks, Stream: a.stream, DeadLetters: dead,
 		Gatherer: a.registry, Registerer: a.registry,
 	}, a.log)
@@ -184,7 +184,7 @@ func (a *App) newPipeline(ctx context.Context, observe func(engine.Alert)) (*eng
 		Observe:   observe,
 		Wake:      a.wake(),
 		Events:    events,
-		Journal:   a.store, Markers: a.store, Snapshots: a.store, EventLog: a.store, Backlog: a.store,
+		Journal:   a.store, Markers: a.store, Snapshots: a.store, EventLog: a.store, Backlog: a.store, Feedback: a.store, Records: a.store,
 		Registry: a.registry,
 		Logger:   a.log,
 	})
@@ -421,14 +421,6 @@ func (a *App) Health() api.Health {
 		h.Status = api.HealthDegraded
 	}
 	return h
-}
-
-// feedbacks lists what people said of everything.
-type feedbacks struct{ Store }
-
-// Feedback implements api.Feedbacks.
-func (f feedbacks) Feedback(ctx context.Context, cursor string, limit int) (engine.Page[engine.Feedback], error) {
-	return f.Store.Feedback(ctx, "", cursor, limit)
 }
 
 // decoder lets the API read OTLP the way the receivers do.

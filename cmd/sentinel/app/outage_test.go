@@ -100,7 +100,9 @@ func (x *traffic) metric(series string) int {
 	return int(value)
 }
 
-func compared(pair string) string { return fmt.Sprintf(`sentinel_engine_compared_total{pair=%q}`, pair) }
+func compared(pair string) string {
+	return fmt.Sprintf(`sentinel_engine_compared_total{pair=%q}`, pair)
+}
 
 // quick is a configuration under which a service is learnt in some two hundred prompts.
 func quick(t *testing.T) app.Config {

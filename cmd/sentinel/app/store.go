@@ -53,11 +53,9 @@ type Store interface {
 	engine.Backlog
 	engine.Outbox
 	engine.DeadLetters
+	engine.FeedbackLog
 	api.Listing
 	api.Keys
-
-	AddFeedback(ctx context.Context, f engine.Feedback) error
-	Feedback(ctx context.Context, incidentID, cursor string, limit int) (engine.Page[engine.Feedback], error)
 
 	CreateKey(ctx context.Context, k engine.APIKey) error
 	Keys(ctx context.Context) ([]engine.APIKey, error)
