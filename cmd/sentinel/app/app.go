@@ -239,12 +239,13 @@ func (a *App) lenses(ctx context.Context, m memories) ([]engine.Lens, error) {
 		}
 	}
 	if a.remote != nil {
-		cached := a.remote.cached
+		r := a.remote
 		a.registry.MustRegister(
-			counter("sentinel_embed_cache_hits_total", "Texts whose vector was remembered.", func() uint64 { return cached.Stats().Hits }),
-			counter("sentinel_embed_cache_misses_total", "Texts that the embedder was asked for.", func() uint64 { return cached.Stats().Misses }),
+			counter("sentinel_embed_cache_hits_total", "Texts whose vector was remembered.", func() uint64 { return r.Stats().Hits }),
+			counter("sentinel_embed_cache_misses_total", "Texts that the embedder was asked for.", func() uint64 { return r.Stats().Misses }),
+			counter("sentinel_embed_joined_calls_total", "Calls of the embedder that went together with another's.", r.joined.Joined),
 		)
-		preferred.Embedder, preferred.connect = cached, a.remote.connect
+		preferred.Embedder, preferred.connect = r, r.connect
 	}
 	out := []engine.Lens{{Embedder: preferred, Memory: preferred, Place: a.cfg.Memory.Provider}}
 	err = preferred.connect(ctx)

@@ -18,8 +18,12 @@ import (
 
 	"github.com/llm-sentinel/llm-sentinel/api"
 	"github.com/llm-sentinel/llm-sentinel/api/hook"
+	"github.com/llm-sentinel/llm-sentinel/embed/batch"
+	"github.com/llm-sentinel/llm-sentinel/embed/breaker"
 	"github.com/llm-sentinel/llm-sentinel/embed/cache"
+	"github.com/llm-sentinel/llm-sentinel/embed/langchain"
 	"github.com/llm-sentinel/llm-sentinel/embed/ollama"
+	"github.com/llm-sentinel/llm-sentinel/embed/openai"
 	"github.com/llm-sentinel/llm-sentinel/engine"
 	"github.com/llm-sentinel/llm-sentinel/engine/screen"
 	"github.com/llm-sentinel/llm-sentinel/engine/security"
@@ -73,19 +77,6 @@ type LogConfig struct {
 	Format string     `yaml:"format"` // text or json
 }
 
-// EmbedConfig chooses the embedder. The built-in one always learns too and stands in for the other.
-type EmbedConfig struct {
-	Provider string        `yaml:"provider"` // builtin or ollama
-	Cache    cache.Config  `yaml:"cache"`
-	Ollama   ollama.Config `yaml:"ollama"`
-}
-
-// The embedders.
-const (
-	EmbedBuiltin = "builtin"
-	EmbedOllama  = "ollama"
-)
-
 // defaults is what a setting that a file leaves out is.
 func defaults() Config {
 	c := Config{
@@ -103,7 +94,10 @@ func defaults() Config {
 		Security:   security.DefaultConfig(),
 		Trajectory: trajectory.DefaultConfig(),
 		Semantic:   semantic.DefaultConfig(),
-		Embed:      EmbedConfig{Provider: EmbedBuiltin, Cache: cache.DefaultConfig(), Ollama: ollama.DefaultConfig()},
+		Embed: EmbedConfig{
+			Provider: EmbedBuiltin, Cache: cache.DefaultConfig(), Batch: batch.DefaultConfig(), Breaker: breaker.DefaultConfig(),
+			Ollama: ollama.DefaultConfig(), OpenAI: openai.DefaultConfig(), LangChain: langchain.DefaultConfig(),
+		},
 		Memory: MemoryConfig{
 			Provider: MemoryEmbedded, Embedded: embedded.DefaultConfig(), PGVector: pgvector.DefaultConfig(), Qdrant: qdrant.DefaultConfig(),
 		},
@@ -178,7 +172,7 @@ func (c Config) Validate() error {
 	}{
 		{"api", c.API.Validate}, {"hooks", c.Hooks.Validate}, {"otlp", c.OTLP.Validate}, {"kafka", c.Kafka.Validate}, {"rabbitmq", c.validateRabbitMQ}, {"limits", c.Limits.Validate}, {"redact", c.Redact.Validate},
 		{"engine", c.Engine.Validate}, {"screen", c.Screen.Validate}, {"security", c.Security.Validate}, {"trajectory", c.Trajectory.Validate},
-		{"semantic", c.Semantic.Validate}, {"embed.cache", c.Embed.Cache.Validate}, {"memory", c.Memory.Validate},
+		{"semantic", c.Semantic.Validate}, {"embed", c.Embed.Validate}, {"memory", c.Memory.Validate},
 		{"store", c.Store.Validate}, {"explain", c.Explain.Validate}, {"notify", c.validateNotify},
 	}
 	for _, s := range sections {
@@ -188,15 +182,6 @@ func (c Config) Validate() error {
 			}
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
-	}
-	switch c.Embed.Provider {
-	case EmbedBuiltin:
-	case EmbedOllama:
-		if err := c.Embed.Ollama.Validate(); err != nil {
-			return fmt.Errorf("embed.ollama: %w", err)
-		}
-	default:
-		return fmt.Errorf("embed.provider is %q, want %s or %s", c.Embed.Provider, EmbedBuiltin, EmbedOllama)
 	}
 	return nil
 }

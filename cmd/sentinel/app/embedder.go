@@ -7,32 +7,98 @@ import (
 	"log/slog"
 	"sync"
 
+	"github.com/llm-sentinel/llm-sentinel/embed/batch"
+	"github.com/llm-sentinel/llm-sentinel/embed/breaker"
 	"github.com/llm-sentinel/llm-sentinel/embed/cache"
+	"github.com/llm-sentinel/llm-sentinel/embed/langchain"
 	"github.com/llm-sentinel/llm-sentinel/embed/ollama"
+	"github.com/llm-sentinel/llm-sentinel/embed/openai"
 	"github.com/llm-sentinel/llm-sentinel/engine"
 )
 
-// remote is the embedder behind a server, with the cache in front of it. Pipelines can share one.
+// EmbedConfig chooses the embedder. The built-in one always learns too and stands in for the other.
+type EmbedConfig struct {
+	Provider  string           `yaml:"provider"` // builtin, ollama, openai or langchain
+	Cache     cache.Config     `yaml:"cache"`
+	Batch     batch.Config     `yaml:"batch"`
+	Breaker   breaker.Config   `yaml:"breaker"`
+	Ollama    ollama.Config    `yaml:"ollama"`
+	OpenAI    openai.Config    `yaml:"openai"`
+	LangChain langchain.Config `yaml:"langchain"`
+}
+
+// The embedders.
+const (
+	EmbedBuiltin   = "builtin"
+	EmbedOllama    = "ollama"
+	EmbedOpenAI    = "openai"
+	EmbedLangChain = "langchain"
+)
+
+// Validate checks the embedder that is chosen, and what stands before any of a server.
+func (c EmbedConfig) Validate() error {
+	if err := errors.Join(c.Cache.Validate(), c.Batch.Validate(), c.Breaker.Validate()); err != nil {
+		return err
+	}
+	switch c.Provider {
+	case EmbedBuiltin:
+		return nil
+	case EmbedOllama:
+		return c.Ollama.Validate()
+	case EmbedOpenAI:
+		return c.OpenAI.Validate()
+	case EmbedLangChain:
+		return c.LangChain.Validate()
+	}
+	return fmt.Errorf("embed.provider is %q, want %s, %s, %s or %s", c.Provider, EmbedBuiltin, EmbedOllama, EmbedOpenAI, EmbedLangChain)
+}
+
+// remote is the embedder behind a server, as callers use it. Pipelines can share one.
 type remote struct {
-	cached  *cache.Embedder
-	connect func(context.Context) error
-	close   func() error
+	*cache.Embedder // in front of all the rest
+	joined          *batch.Embedder
+	connect         func(context.Context) error
+	close           func() error
+}
+
+// client is an embedder of a server, as the packages of embed make it.
+type client interface {
+	engine.Embedder
+	Connect(ctx context.Context) error
+	Close()
 }
 
 // newRemote makes the embedder that the configuration chooses, nil when that is the built-in one.
 func newRemote(cfg EmbedConfig, log *slog.Logger) (*remote, error) {
-	if cfg.Provider != EmbedOllama {
-		return nil, nil
+	server, err := newClient(cfg, log)
+	if server == nil || err != nil {
+		return nil, err
 	}
-	client, err := ollama.New(cfg.Ollama, log)
+	broken, err := breaker.New(server, cfg.Breaker, log)
 	if err != nil {
 		return nil, err
 	}
-	cached, err := cache.New(client, cfg.Cache)
+	joined, err := batch.New(broken, cfg.Batch)
 	if err != nil {
 		return nil, err
 	}
-	return &remote{cached, client.Connect, func() error { client.Close(); return nil }}, nil
+	cached, err := cache.New(joined, cfg.Cache)
+	if err != nil {
+		return nil, err
+	}
+	return &remote{cached, joined, server.Connect, func() error { server.Close(); return nil }}, nil
+}
+
+func newClient(cfg EmbedConfig, log *slog.Logger) (client, error) {
+	switch cfg.Provider {
+	case EmbedOllama:
+		return ollama.New(cfg.Ollama, log)
+	case EmbedOpenAI:
+		return openai.New(cfg.OpenAI, log)
+	case EmbedLangChain:
+		return langchain.New(cfg.LangChain, log)
+	}
+	return nil, nil
 }
 
 // CheckEmbedder says why the embedder that the configuration chooses cannot be used now.

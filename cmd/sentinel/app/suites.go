@@ -65,7 +65,7 @@ func Suites(ctx context.Context, cfg Config, opt SuiteOptions) (_ []evals.Suite,
 		if err := parts.shared.connect(ctx); err != nil {
 			return nil, release, err
 		}
-		embeddings.Reference = parts.shared.cached
+		embeddings.Reference = parts.shared
 	}
 	notes, days, err := stories(parts)
 	if err != nil {
