@@ -14,9 +14,10 @@ type Provider string
 
 // The providers. With ProviderNone every note is deterministic.
 const (
-	ProviderNone   Provider = "none"
-	ProviderOllama Provider = "ollama"
-	ProviderOpenAI Provider = "openai"
+	ProviderNone      Provider = "none"
+	ProviderOllama    Provider = "ollama"
+	ProviderOpenAI    Provider = "openai"
+	ProviderAnthropic Provider = "anthropic"
 )
 
 // Config is how explanations are written.
@@ -89,9 +90,9 @@ func (l LLM) Validate() error {
 	switch l.Provider {
 	case ProviderNone:
 		return nil
-	case ProviderOllama, ProviderOpenAI:
+	case ProviderOllama, ProviderOpenAI, ProviderAnthropic:
 	default:
-		return fmt.Errorf("provider: %q is none of none, ollama, openai", l.Provider)
+		return fmt.Errorf("provider: %q is none of none, ollama, openai, anthropic", l.Provider)
 	}
 	if l.Model == "" {
 		errs = append(errs, fmt.Errorf("model: must be named for provider %s", l.Provider))

@@ -26,6 +26,7 @@ import (
 	"github.com/llm-sentinel/llm-sentinel/engine/semantic"
 	"github.com/llm-sentinel/llm-sentinel/engine/trajectory"
 	"github.com/llm-sentinel/llm-sentinel/explain"
+	"github.com/llm-sentinel/llm-sentinel/explain/langchain"
 	explainollama "github.com/llm-sentinel/llm-sentinel/explain/ollama"
 	"github.com/llm-sentinel/llm-sentinel/explain/openai"
 	"github.com/llm-sentinel/llm-sentinel/ingest/genai"
@@ -282,6 +283,8 @@ func newChat(cfg explain.LLM) (explain.Chat, error) {
 		return explainollama.New(cfg)
 	case explain.ProviderOpenAI:
 		return openai.New(cfg)
+	case explain.ProviderAnthropic:
+		return langchain.New(cfg)
 	}
 	return nil, nil
 }
