@@ -47,8 +47,8 @@
 //   - Detectors score and learn apart. The pipeline decides what is normal: an anomalous trace is never learnt, the others wait in
 //     quarantine until it is known whether they came in calm time (quarantine.go). The Screener does the same by windows.
 //   - Score judges a trace beside the stream by the same detectors and changes nothing.
-//   - A Lens is an embedder with its memory. The preferred one is judged by, the last stands in when the others fail, and each
-//     learns. Vectors of two models are never compared: the model is part of the Collection.
+//   - A Lens is an embedder with its memory. The preferred one is judged by, the next stands in when either of the two fails, and
+//     each learns (lens.go). Vectors of two models are never compared: the model is part of the Collection.
 //   - Redaction happens once, where text leaves the hot path (redactTrace), and identities that are sensitive by themselves are
 //     replaced before anything is learnt (pseudonymise). Nothing behind that point sees the original.
 //   - What is in memory is snapshotted at an interval (snapshot.go): baselines, open windows, surges, candidates. What a broker delivered
