@@ -58,7 +58,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if key := t.key.Reveal(); key != "" {
 		message = strings.ReplaceAll(message, key, t.key.String())
 	}
-	return nil, &StatusError{answer.StatusCode, message[:min(len(message), maxMessage)]}
+	return nil, &StatusError{answer.StatusCode, strings.ToValidUTF8(message[:min(len(message), maxMessage)], "")}
 }
 
 // saying is the message of an error body in one of the usual shapes, or the body.
