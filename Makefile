@@ -49,7 +49,7 @@ test: ## run all tests with the race detector, beside the real parts, which it s
 	@if command -v gcc >/dev/null; then race=-race; export CGO_ENABLED=1; fi; \
 		deploy/stack/run $(GO) test $$race -count 1 -timeout 20m $(ARGS) ./...
 
-soak: ## kill the process fifty times under load, with brokers and database away for a while, and check that nothing is lost
+soak: ## kill the process fifty times under load, with disk, brokers, database and receivers failing, and check that nothing is lost
 	@SENTINEL_SOAK_KILLS=50 deploy/stack/run $(GO) test -run Soak -v -count 1 -timeout 90m ./cmd/sentinel
 
 race: ## run all tests with the race detector, without the real parts

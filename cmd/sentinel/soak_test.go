@@ -22,7 +22,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	kafkago "github.com/segmentio/kafka-go"
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/llm-sentinel/llm-sentinel/deploy/stack/stacktest"
 	"github.com/llm-sentinel/llm-sentinel/engine"
@@ -31,13 +30,9 @@ import (
 
 // Known incidents go in and the process is killed again and again; what comes out is compared with what went in by a checker that
 // asks Sentinel nothing. SENTINEL_SOAK_KILLS is how often; where it is set the brokers and the database are stopped and started too.
+// Intervals of snapshots and acknowledgements are those that users have.
 func TestSoak(t *testing.T) {
-	kills, long := 3, os.Getenv("SENTINEL_SOAK_KILLS") != ""
-	if long {
-		var err error
-		kills, err = strconv.Atoi(os.Getenv("SENTINEL_SOAK_KILLS"))
-		require.NoError(t, err)
-	}
+	kills, long := soakKills(t)
 	for _, driver := range []string{"sqlite", "postgres"} {
 		t.Run(driver, func(t *testing.T) {
 			t.Parallel()
@@ -48,10 +43,25 @@ func TestSoak(t *testing.T) {
 	}
 }
 
+// soakKills is how often to kill, and whether that was asked for.
+func soakKills(t *testing.T) (kills int, long bool) {
+	t.Helper()
+	asked := os.Getenv("SENTINEL_SOAK_KILLS")
+	if asked == "" {
+		return 3, false
+	}
+	kills, err := strconv.Atoi(asked)
+	require.NoError(t, err)
+	return kills, true
+}
+
 // soak is one run.
 type soak struct {
 	driver   string
 	kills    int
+	long     bool
+	dir      string // data of the service
+	disk     *disk  // of dir, to be filled; nil where there is none
 	topics   *topics
 	kafka    *stacktest.Server // its own, to be stopped; nil for the shared one
 	postgres *stacktest.Server
@@ -59,15 +69,18 @@ type soak struct {
 	stream   *inbox // Kafka out
 	hook     *inbox // webhook out
 	refused  atomic.Int64
-	services []string // one known incident each
+	bursts   map[string]*period // when the known incident of each service was delivered
 
-	written, repeated, moved   int
-	killed, brokerOut, baseOut int
+	written, repeated, moved int
+	faults                   faultLog
 }
 
 func newSoak(t *testing.T, driver string, kills int, long bool) *soak {
 	t.Helper()
-	s := &soak{driver: driver, kills: kills, hook: &inbox{}}
+	s := &soak{driver: driver, kills: kills, long: long, dir: t.TempDir(), hook: &inbox{}, bursts: make(map[string]*period)}
+	if driver == "sqlite" {
+		s.disk = newDisk(t, s.dir)
+	}
 	broker, database := stacktest.Require(t, "SENTINEL_TEST_KAFKA"), ""
 	if driver == "postgres" {
 		database = stacktest.Require(t, "SENTINEL_TEST_POSTGRES")
@@ -100,7 +113,6 @@ log: {level: WARN}
 engine:
   allowed_lateness: 20s
   idle_after: 10s
-  snapshot_every: 200ms
   assembly: {quiet_after_root: 1s}
 kafka:
   brokers: [%q]
@@ -129,82 +141,40 @@ notify:
 	return s
 }
 
-// load is the traffic in the order in which it is delivered: of several services side by side, each with a burst of errors of its own
-// provider; some messages twice, and neighbours exchanged.
-func (s *soak) load(t *testing.T) [][]byte {
-	t.Helper()
-	type call struct {
-		at   time.Time
-		body []byte
-	}
-	var calls []call
-	begin := time.Now().Add(-72 * time.Hour).Truncate(time.Hour)
-	n := 4 + s.kills/5
-	for i := range n {
-		name := fmt.Sprintf("service-%d", i)
-		s.services = append(s.services, name)
-		f := newTraffic(name, begin)
-		f.silent = true
-		named := func(change func(int, ptrace.Span)) func(int, ptrace.Span) {
-			return func(i int, span ptrace.Span) {
-				span.SetName("chat model-of-" + name)
-				span.Attributes().PutStr("gen_ai.request.model", "model-of-"+name)
-				span.Attributes().PutStr("gen_ai.provider.name", "provider-of-"+name)
-				if change != nil {
-					change(i, span)
-				}
-			}
-		}
-		before := 600 + i*160 // calls every half minute: an hour lies between two bursts, or they would be taken for one trouble
-		all := f.calls(before, 30*time.Second, named(nil))
-		all = append(all, f.calls(120, 10*time.Second, named(failing))...)
-		all = append(all, f.calls(60+(n-1-i)*160, 30*time.Second, named(nil))...)
-		for k, body := range encoded(t, all) {
-			calls = append(calls, call{spansOf(all[k])[0].EndTimestamp().AsTime(), body})
-		}
-	}
-	slices.SortStableFunc(calls, func(a, b call) int { return a.at.Compare(b.at) })
-	out := make([][]byte, 0, len(calls))
-	for i, c := range calls {
-		out = append(out, c.body)
-		if i >= 3 && rand.IntN(10) == 0 {
-			out = append(out, calls[i-rand.IntN(3)].body)
-			s.repeated++
-		}
-	}
-	for i := 1; i < len(out); i++ {
-		if rand.IntN(5) == 0 {
-			out[i-1], out[i] = out[i], out[i-1]
-			s.moved++
-		}
-	}
-	return out
-}
-
-// play delivers the load over the time that the kills take, and waits until all of it is done with.
+// play delivers the load over the time that the kills take, with the other faults in turn, and waits until all of it is done with.
 func (s *soak) play(t *testing.T) {
 	t.Helper()
 	const between = 12 * time.Second // mean time between kills: a member that was killed holds its partition for six
 	load := s.load(t)
-	dir := t.TempDir()
-	p := startProcess(t, dir, s.settings)
+	p := startProcess(t, s.dir, s.settings)
 	next := func() time.Time { return time.Now().Add(between/6 + rand.N(between*5/3)) }
-	duration := between * time.Duration(s.kills)
 	const chunk = 20
-	pause := duration / time.Duration(len(load)/chunk+1)
-	at := next()
+	pause := between * time.Duration(s.kills) / time.Duration(len(load)/chunk+1)
+	others, killed, at := s.others(), 0, next()
+	kill := func() {
+		begin := time.Now()
+		p = p.kill(t, s.dir, s.settings)
+		s.faults.add("kill -9", begin)
+		killed++
+	}
 	for chunked := range slices.Chunk(load, chunk) {
-		s.topics.write(t, chunked...)
-		s.written += len(chunked)
+		s.write(t, chunked)
 		time.Sleep(pause)
-		s.outages(t)
-		if s.killed < s.kills && time.Now().After(at) {
-			p, at = s.kill(t, p, dir), next()
+		if len(others) > 0 && killed >= others[0].after {
+			begin := time.Now()
+			others[0].happen(t, p)
+			s.faults.add(others[0].name, begin)
+			others = others[1:]
+			at = next()
+		}
+		if killed < s.kills && time.Now().After(at) {
+			kill()
+			at = next()
 		}
 	}
-	for s.killed < s.kills { // what chance has left over
+	for killed < s.kills { // what chance has left over
 		time.Sleep(rand.N(between))
-		p = s.kill(t, p, dir)
+		kill()
 	}
 	for end, deadline := int64(-1), time.Now().Add(2*patience); ; time.Sleep(200 * time.Millisecond) {
 		committed, err := s.topics.offset(t.Context())
@@ -221,29 +191,24 @@ func (s *soak) play(t *testing.T) {
 	}
 }
 
-func (s *soak) kill(t *testing.T, p *process, dir string) *process {
+// write delivers messages and notes when those of known incidents were.
+func (s *soak) write(t *testing.T, messages []message) {
 	t.Helper()
-	require.NoError(t, p.cmd.Process.Kill())
-	<-p.exited
-	s.killed++
-	return startProcess(t, dir, s.settings)
-}
-
-// outages stops and starts the broker after a third of the kills, and the database after two.
-func (s *soak) outages(t *testing.T) {
-	t.Helper()
-	const out = 10 * time.Second
-	if s.kafka != nil && s.brokerOut == 0 && s.killed >= s.kills/3 {
-		s.brokerOut++
-		s.kafka.Stop(t)
-		time.Sleep(out)
-		s.kafka.Start(t)
+	bodies := make([][]byte, len(messages))
+	for i, m := range messages {
+		bodies[i] = m.body
 	}
-	if s.postgres != nil && s.baseOut == 0 && s.killed >= 2*s.kills/3 {
-		s.baseOut++
-		s.postgres.Stop(t)
-		time.Sleep(out)
-		s.postgres.Start(t)
+	begin := time.Now()
+	s.topics.write(t, bodies...)
+	s.written += len(messages)
+	for _, m := range messages {
+		if !m.burst {
+			continue
+		}
+		if b := s.bursts[m.service]; b.begin.IsZero() {
+			b.begin = begin
+		}
+		s.bursts[m.service].end = time.Now()
 	}
 }
 
@@ -282,11 +247,10 @@ func (s *soak) check(t *testing.T) {
 	row("store", s.driver)
 	row("messages written", s.written)
 	row("of them repeated, moved", fmt.Sprintf("%d, %d", s.repeated, s.moved))
-	row("kill -9", s.killed)
-	row("broker, database stopped and started", fmt.Sprintf("%d, %d", s.brokerOut, s.baseOut))
-	row("known incidents", len(s.services))
+	row("known incidents", len(s.bursts))
 	row("offsets not committed at the end", end-committed)
 	row("webhook answers 500", s.refused.Load())
+	wrong := make(map[string]string) // services whose known incident came out wrong
 	lost, twice, differ, missing := 0, 0, 0, 0
 	for _, out := range []struct {
 		name string
@@ -312,13 +276,15 @@ func (s *soak) check(t *testing.T) {
 				raised[service][m.AlertID] = true
 			}
 		}
-		for _, service := range s.services {
+		for service := range s.bursts {
 			switch n := len(raised[service]); {
 			case n == 0:
 				lost++
+				wrong[service] = verdictLost
 				t.Logf("%s: %s was never raised; what was: %s", out.name, service, strings.Join(told, "; "))
 			case n > 1:
 				twice++
+				wrong[service] = verdictTwice
 				t.Logf("%s: %s was raised under %v", out.name, service, slices.Sorted(maps.Keys(raised[service])))
 			}
 		}
@@ -344,7 +310,7 @@ func (s *soak) check(t *testing.T) {
 	row("known incidents lost", lost)
 	row("known incidents under two ids", twice)
 	row("alert ids with two contents", differ)
-	t.Log("\n" + table.String())
+	t.Log("\n" + table.String() + s.faults.table(s.bursts, wrong))
 	require.Zero(t, cmp.Or(lost, twice, differ, missing), "see the table")
 	require.Equal(t, end, committed)
 }
