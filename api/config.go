@@ -14,8 +14,7 @@ type Config struct {
 	AllowAnonymous bool     `yaml:"allow_anonymous"` // serve requests without a key on a listener that is not loopback
 	RequireKeys    bool     `yaml:"require_keys"`    // ask for a key on loopback too
 	AllowedHosts   []string `yaml:"allowed_hosts"`   // names of this server in the Host header, beside localhost; no port
-	TLSCert        string   `yaml:"tls_cert"`        // PEM file; with TLSKey it makes the listener speak TLS
-	TLSKey         string   `yaml:"tls_key"`         // PEM file
+	TLS            TLS      `yaml:"tls"`
 
 	MaxBodyBytes int64 `yaml:"max_body_bytes"` // of a telemetry request as sent, and of traces to score decompressed too
 	MaxJSONBytes int64 `yaml:"max_json_bytes"` // of any other request body
@@ -25,6 +24,12 @@ type Config struct {
 	WriteTimeout    time.Duration `yaml:"write_timeout"`    // for a whole answer, an explanation by a language model included
 	EventTimeout    time.Duration `yaml:"event_timeout"`    // for a change marker to be stored
 	ShutdownTimeout time.Duration `yaml:"shutdown_timeout"` // for requests under way when the server stops
+}
+
+// TLS is the certificate of the listener, in PEM files. With it the listener speaks TLS.
+type TLS struct {
+	CertFile string `yaml:"cert_file"`
+	KeyFile  string `yaml:"key_file"`
 }
 
 // DefaultConfig serves this machine only.
@@ -54,8 +59,8 @@ func (c Config) Validate() error {
 			return fmt.Errorf("allowed_hosts: %q is not a host name without a port", host)
 		}
 	}
-	if (c.TLSCert == "") != (c.TLSKey == "") {
-		return fmt.Errorf("tls_cert and tls_key go together: one of them is missing")
+	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
+		return fmt.Errorf("tls: cert_file and key_file go together: one of them is missing")
 	}
 	for _, size := range []struct {
 		name  string

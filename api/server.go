@@ -122,13 +122,13 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	served := make(chan error, 1)
 	go func() {
-		if s.cfg.TLSCert != "" {
-			served <- server.ServeTLS(s.listener, s.cfg.TLSCert, s.cfg.TLSKey)
+		if s.cfg.TLS.CertFile != "" {
+			served <- server.ServeTLS(s.listener, s.cfg.TLS.CertFile, s.cfg.TLS.KeyFile)
 			return
 		}
 		served <- server.Serve(s.listener)
 	}()
-	s.logger.InfoContext(ctx, "listening", "address", s.Addr(), "tls", s.cfg.TLSCert != "", "keys_required", s.auth.required)
+	s.logger.InfoContext(ctx, "listening", "address", s.Addr(), "tls", s.cfg.TLS.CertFile != "", "keys_required", s.auth.required)
 
 	select {
 	case err := <-served:

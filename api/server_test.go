@@ -21,7 +21,7 @@ func TestConfig(t *testing.T) {
 		"listen":          func(c *Config) { c.Listen = "8080" },
 		"allow_anonymous": func(c *Config) { c.AllowAnonymous, c.RequireKeys = true, true },
 		"allowed_hosts":   func(c *Config) { c.AllowedHosts = []string{"a.example:8080"} },
-		"tls_key":         func(c *Config) { c.TLSCert = "cert.pem" },
+		"key_file":        func(c *Config) { c.TLS.CertFile = "cert.pem" },
 		"max_body_bytes":  func(c *Config) { c.MaxBodyBytes = 0 },
 		"max_json_bytes":  func(c *Config) { c.MaxJSONBytes = -1 },
 		"max_uploads":     func(c *Config) { c.MaxUploads = 0 },

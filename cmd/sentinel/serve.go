@@ -37,7 +37,7 @@ func newServe() *cobra.Command {
 					return // it ended before it was ready, and says why itself
 				}
 				scheme := "http"
-				if cfg.API.TLSCert != "" {
+				if cfg.API.TLS.CertFile != "" {
 					scheme = "https"
 				}
 				fmt.Fprintf(cmd.ErrOrStderr(), "sentinel %s: page and API on %s://%s, OTLP on %s (gRPC) and %s (HTTP), state in %s\n",

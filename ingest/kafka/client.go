@@ -101,20 +101,20 @@ func (t TLS) load() (*tls.Config, error) {
 		return nil, nil
 	}
 	cfg := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName}
-	if t.CA != "" {
-		pem, err := os.ReadFile(t.CA)
+	if t.CAFile != "" {
+		pem, err := os.ReadFile(t.CAFile)
 		if err != nil {
-			return nil, fmt.Errorf("kafka: tls: ca: %w", err)
+			return nil, fmt.Errorf("kafka: tls: ca_file: %w", err)
 		}
 		cfg.RootCAs = x509.NewCertPool()
 		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, engine.Errorf(engine.CodeInvalid, "kafka: tls: ca %s holds no certificate", t.CA)
+			return nil, engine.Errorf(engine.CodeInvalid, "kafka: tls: ca_file %s holds no certificate", t.CAFile)
 		}
 	}
-	if t.Cert != "" {
-		cert, err := tls.LoadX509KeyPair(t.Cert, t.Key)
+	if t.CertFile != "" {
+		cert, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
 		if err != nil {
-			return nil, fmt.Errorf("kafka: tls: cert %s: %w", t.Cert, err)
+			return nil, fmt.Errorf("kafka: tls: cert_file %s: %w", t.CertFile, err)
 		}
 		cfg.Certificates = []tls.Certificate{cert}
 	}

@@ -88,9 +88,9 @@ type Topic struct {
 // TLS says whether and how connections are encrypted. Certificates are always verified.
 type TLS struct {
 	Enabled    bool   `yaml:"enabled"`
-	CA         string `yaml:"ca"`          // PEM file of the authorities to trust; "" is the system's
-	Cert       string `yaml:"cert"`        // PEM files of the client; both or none
-	Key        string `yaml:"key"`         //
+	CAFile     string `yaml:"ca_file"`     // PEM file of the authorities to trust; "" is the system's
+	CertFile   string `yaml:"cert_file"`   // PEM files of the client; both or none
+	KeyFile    string `yaml:"key_file"`    //
 	ServerName string `yaml:"server_name"` // that certificates must have; "" is the host of each broker
 }
 
@@ -198,8 +198,8 @@ func (c Config) validateTopics() error {
 
 func (t TLS) validate() error {
 	switch {
-	case (t.Cert == "") != (t.Key == ""):
-		return engine.Errorf(engine.CodeInvalid, "kafka: tls: cert and key belong together")
+	case (t.CertFile == "") != (t.KeyFile == ""):
+		return engine.Errorf(engine.CodeInvalid, "kafka: tls: cert_file and key_file belong together")
 	case !t.Enabled && t != TLS{}:
 		return engine.Errorf(engine.CodeInvalid, "kafka: tls: enabled is false, and the other settings have no effect")
 	}

@@ -64,8 +64,8 @@ func TestValidate(t *testing.T) {
 		"max_in_flight_bytes is 0":                                       func(c *Config) { c.MaxInFlightBytes = 0 },
 		"commit_interval is 0s":                                          func(c *Config) { c.CommitInterval = 0 },
 		"session_timeout is 1ms":                                         func(c *Config) { c.SessionTimeout = time.Millisecond },
-		"tls: cert and key belong together":                              func(c *Config) { c.TLS = TLS{Enabled: true, Cert: "x"} },
-		"tls: enabled is false":                                          func(c *Config) { c.TLS = TLS{CA: "x"} },
+		"tls: cert_file and key_file belong together":                    func(c *Config) { c.TLS = TLS{Enabled: true, CertFile: "x"} },
+		"tls: enabled is false":                                          func(c *Config) { c.TLS = TLS{CAFile: "x"} },
 		`sasl: mechanism "gssapi" is none of`:                            func(c *Config) { c.SASL.Mechanism = "gssapi" },
 		"sasl: mechanism is none, and the other settings have no effect": func(c *Config) { c.SASL.Username = "u" },
 		"sasl: username must be set":                                     func(c *Config) { c.SASL = SASL{Mechanism: MechanismPlain, Password: "p"} },
@@ -85,9 +85,9 @@ func TestFilesAreReadAtTheStart(t *testing.T) {
 	empty := filepath.Join(t.TempDir(), "empty")
 	require.NoError(t, os.WriteFile(empty, []byte("\n"), 0o600))
 	for want, change := range map[string]func(*Config){
-		"tls: ca: open /none":       func(c *Config) { c.TLS = TLS{Enabled: true, CA: "/none"} },
-		"holds no certificate":      func(c *Config) { c.TLS = TLS{Enabled: true, CA: empty} },
-		"tls: cert":                 func(c *Config) { c.TLS = TLS{Enabled: true, Cert: empty, Key: empty} },
+		"tls: ca_file: open /none":  func(c *Config) { c.TLS = TLS{Enabled: true, CAFile: "/none"} },
+		"holds no certificate":      func(c *Config) { c.TLS = TLS{Enabled: true, CAFile: empty} },
+		"tls: cert_file":            func(c *Config) { c.TLS = TLS{Enabled: true, CertFile: empty, KeyFile: empty} },
 		"sasl: password_file: open": func(c *Config) { c.SASL = SASL{Mechanism: MechanismPlain, Username: "u", PasswordFile: "/none"} },
 		"sasl: password_file /":     func(c *Config) { c.SASL = SASL{Mechanism: MechanismPlain, Username: "u", PasswordFile: empty} },
 		"sasl: Error SASLprepping":  func(c *Config) { c.SASL = SASL{Mechanism: MechanismScramSHA256, Username: "u\u0000", Password: "p"} },

@@ -587,7 +587,7 @@ func TestSecureBroker(t *testing.T) {
 			group := b.topic + string(mechanism)
 			m := b.join(t, &got, func(c *Config) {
 				c.Brokers, c.Topics[0].Group = []string{addr}, group
-				c.TLS = TLS{Enabled: true, CA: ca}
+				c.TLS = TLS{Enabled: true, CAFile: ca}
 				c.SASL = SASL{Mechanism: mechanism, Username: "sentinel", PasswordFile: file}
 			})
 			b.requireCommitted(t, group, 0, 2)
@@ -598,7 +598,7 @@ func TestSecureBroker(t *testing.T) {
 	t.Run("wrong password", func(t *testing.T) {
 		m := b.join(t, &sink{}, func(c *Config) {
 			c.Brokers = []string{addr}
-			c.TLS = TLS{Enabled: true, CA: ca}
+			c.TLS = TLS{Enabled: true, CAFile: ca}
 			c.SASL = SASL{Mechanism: MechanismScramSHA512, Username: "sentinel", Password: "guess"}
 		})
 		require.Eventually(t, func() bool { return len(m.Degraded()) > 0 }, patience, 10*time.Millisecond)

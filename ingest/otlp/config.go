@@ -17,8 +17,13 @@ type Config struct {
 	MaxBodyBytes int           `yaml:"max_body_bytes"` // of one request, before and after decompression
 	MaxRequests  int           `yaml:"max_requests"`   // worked on at once, over both protocols
 	DrainTimeout time.Duration `yaml:"drain_timeout"`  // for requests under way when the receiver stops
-	TLSCert      string        `yaml:"tls_cert"`       // PEM files; both or none
-	TLSKey       string        `yaml:"tls_key"`
+	TLS          TLS           `yaml:"tls"`
+}
+
+// TLS is the certificate of both listeners, in PEM files. With it they speak TLS.
+type TLS struct {
+	CertFile string `yaml:"cert_file"`
+	KeyFile  string `yaml:"key_file"`
 }
 
 // DefaultConfig listens on OTLP's ports of the loopback interface.
@@ -49,8 +54,8 @@ func (c Config) Validate() error {
 		return engine.Errorf(engine.CodeInvalid, "otlp: max_requests is %d, want at least 1", c.MaxRequests)
 	case c.DrainTimeout <= 0:
 		return engine.Errorf(engine.CodeInvalid, "otlp: drain_timeout is %s, want above 0", c.DrainTimeout)
-	case (c.TLSCert == "") != (c.TLSKey == ""):
-		return engine.Errorf(engine.CodeInvalid, "otlp: tls_cert and tls_key belong together")
+	case (c.TLS.CertFile == "") != (c.TLS.KeyFile == ""):
+		return engine.Errorf(engine.CodeInvalid, "otlp: tls: cert_file and key_file belong together")
 	}
 	return nil
 }

@@ -57,10 +57,10 @@ func New(cfg Config, mapper *genai.Mapper, authorize Authorize, log *slog.Logger
 		slots:     make(chan struct{}, cfg.MaxRequests),
 		ready:     make(chan struct{}),
 	}
-	if cfg.TLSCert != "" {
-		cert, err := tls.LoadX509KeyPair(cfg.TLSCert, cfg.TLSKey)
+	if cfg.TLS.CertFile != "" {
+		cert, err := tls.LoadX509KeyPair(cfg.TLS.CertFile, cfg.TLS.KeyFile)
 		if err != nil {
-			return nil, fmt.Errorf("otlp: load TLS certificate %s: %w", cfg.TLSCert, err)
+			return nil, fmt.Errorf("otlp: load TLS certificate %s: %w", cfg.TLS.CertFile, err)
 		}
 		r.tls = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert}}
 	}

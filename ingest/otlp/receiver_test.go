@@ -496,7 +496,7 @@ func TestListenersCanBeDisabledAndFailClearly(t *testing.T) {
 
 func TestTLS(t *testing.T) {
 	cert, key := selfSigned(t)
-	r, _ := newReceiver(t, setup{change: func(c *Config) { c.TLSCert, c.TLSKey = cert, key }})
+	r, _ := newReceiver(t, setup{change: func(c *Config) { c.TLS = TLS{cert, key} }})
 	sink := &memorySink{}
 	run(t, r, sink)
 	pool := x509.NewCertPool()
@@ -519,7 +519,7 @@ func TestTLS(t *testing.T) {
 	require.Len(t, sink.spans(), 2)
 
 	cfg := DefaultConfig()
-	cfg.TLSCert, cfg.TLSKey = "missing.pem", "missing.pem"
+	cfg.TLS = TLS{"missing.pem", "missing.pem"}
 	_, err = New(cfg, nil, nil, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	require.ErrorContains(t, err, "otlp: load TLS certificate missing.pem")
 }
@@ -558,7 +558,7 @@ func TestDecodeTraces(t *testing.T) {
 func TestConfigIsValidated(t *testing.T) {
 	for _, change := range []func(*Config){
 		func(c *Config) { c.GRPC = "4317" }, func(c *Config) { c.MaxBodyBytes = 0 }, func(c *Config) { c.MaxRequests = 0 },
-		func(c *Config) { c.DrainTimeout = 0 }, func(c *Config) { c.TLSCert = "x" },
+		func(c *Config) { c.DrainTimeout = 0 }, func(c *Config) { c.TLS.CertFile = "x" },
 	} {
 		cfg := DefaultConfig()
 		change(&cfg)

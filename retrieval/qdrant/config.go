@@ -18,9 +18,8 @@ type Config struct {
 	Address string `yaml:"address"`
 	// APIKey is sent with each call when it is set.
 	APIKey engine.Secret `yaml:"api_key"`
-	// TLS encrypts the connection. CAFile is a PEM file of the authorities to trust instead of the system's.
-	TLS    bool   `yaml:"tls"`
-	CAFile string `yaml:"ca_file"`
+	// TLS says whether and how the connection is encrypted.
+	TLS TLS `yaml:"tls"`
 	// Prefix begins the names of the collections. Installations that share a server have different ones.
 	Prefix string `yaml:"prefix"`
 	// Timeout is how long one request to the server may take; a call may make several.
@@ -60,6 +59,12 @@ const (
 	QuantizationInt8 QuantizationType = "int8"
 )
 
+// TLS encrypts a connection. Certificates are always verified.
+type TLS struct {
+	Enabled bool   `yaml:"enabled"`
+	CAFile  string `yaml:"ca_file"` // PEM file of the authorities to trust; "" is the system's
+}
+
 // DefaultConfig is for a server of one's own on this machine.
 func DefaultConfig() Config {
 	return Config{
@@ -82,8 +87,8 @@ func (c Config) Validate() error {
 	switch {
 	case err != nil || host == "" || port == "":
 		return engine.Errorf(engine.CodeInvalid, "qdrant: address %.128q: want host:port", c.Address)
-	case c.CAFile != "" && !c.TLS:
-		return engine.Errorf(engine.CodeInvalid, "qdrant: ca_file %q without tls", c.CAFile)
+	case c.TLS.CAFile != "" && !c.TLS.Enabled:
+		return engine.Errorf(engine.CodeInvalid, "qdrant: tls: ca_file %q, and enabled is false", c.TLS.CAFile)
 	case !plainName.MatchString(c.Prefix):
 		return engine.Errorf(engine.CodeInvalid, "qdrant: prefix %.64q: want 1 to 32 letters, digits, _ and -", c.Prefix)
 	case c.Timeout <= 0:
@@ -115,16 +120,16 @@ var plainName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,32}$`)
 // tls is how the connection is encrypted.
 func (c Config) tlsConfig() (*tls.Config, error) {
 	out := &tls.Config{MinVersion: tls.VersionTLS12}
-	if c.CAFile == "" {
+	if c.TLS.CAFile == "" {
 		return out, nil
 	}
-	pem, err := os.ReadFile(c.CAFile)
+	pem, err := os.ReadFile(c.TLS.CAFile)
 	if err != nil {
-		return nil, engine.Errorf(engine.CodeInvalid, "qdrant: ca_file: %w", err)
+		return nil, engine.Errorf(engine.CodeInvalid, "qdrant: tls: ca_file: %w", err)
 	}
 	out.RootCAs = x509.NewCertPool()
 	if !out.RootCAs.AppendCertsFromPEM(pem) {
-		return nil, engine.Errorf(engine.CodeInvalid, "qdrant: ca_file %q: no certificate in it", c.CAFile)
+		return nil, engine.Errorf(engine.CodeInvalid, "qdrant: tls: ca_file %q: no certificate in it", c.TLS.CAFile)
 	}
 	return out, nil
 }

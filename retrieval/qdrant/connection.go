@@ -25,7 +25,7 @@ const maxReply = 64 << 20
 // away, and a connection on which nothing comes back any more is given up.
 func dial(cfg Config) (*grpc.ClientConn, error) {
 	transport := insecure.NewCredentials()
-	if cfg.TLS {
+	if cfg.TLS.Enabled {
 		t, err := cfg.tlsConfig()
 		if err != nil {
 			return nil, err

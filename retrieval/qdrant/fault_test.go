@@ -118,7 +118,7 @@ func TestKeyAndCertificateAreUsed(t *testing.T) {
 	cert, authority := certificate(t)
 	cfg := qdrant.DefaultConfig()
 	cfg.Address = serve(t, "right", codes.OK, grpc.Creds(credentials.NewServerTLSFromCert(&cert)))
-	cfg.TLS, cfg.CAFile, cfg.APIKey = true, authority, "right"
+	cfg.TLS, cfg.APIKey = qdrant.TLS{Enabled: true, CAFile: authority}, "right"
 	found, err := open(t, cfg).Nearest(t.Context(), all)
 	require.NoError(t, err)
 	require.Empty(t, found)
@@ -131,14 +131,14 @@ func TestKeyAndCertificateAreUsed(t *testing.T) {
 	require.NotContains(t, err.Error(), "hidden")
 
 	distrustful := cfg
-	distrustful.CAFile = ""
+	distrustful.TLS.CAFile = ""
 	_, err = open(t, distrustful).Nearest(t.Context(), all)
 	require.Equal(t, engine.CodeUnavailable, engine.ErrorCode(err))
 	require.ErrorContains(t, err, "certificate")
 
 	empty := cfg
-	empty.CAFile = filepath.Join(t.TempDir(), "empty.pem")
-	require.NoError(t, os.WriteFile(empty.CAFile, nil, 0o600))
+	empty.TLS.CAFile = filepath.Join(t.TempDir(), "empty.pem")
+	require.NoError(t, os.WriteFile(empty.TLS.CAFile, nil, 0o600))
 	require.NoError(t, empty.Validate())
 }
 

@@ -45,7 +45,7 @@ func Open(ctx context.Context, cfg Config, logger *slog.Logger) (*Memory, error)
 		cfg: cfg, log: logger.With("component", "retrieval/qdrant"), conn: conn,
 		collections: client.Collections(), points: client.Points(),
 	}
-	if cfg.APIKey != "" && !cfg.TLS {
+	if cfg.APIKey != "" && !cfg.TLS.Enabled {
 		m.log.WarnContext(ctx, "the API key crosses the network in the clear: set tls", "address", cfg.Address)
 	}
 	reply, err := client.Qdrant().HealthCheck(ctx, &qdrant.HealthCheckRequest{})

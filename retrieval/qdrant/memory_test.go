@@ -123,8 +123,8 @@ func TestConfigRefusesWhatCannotWork(t *testing.T) {
 	for name, change := range map[string]func(*qdrant.Config){
 		"address":            func(c *qdrant.Config) { c.Address = "localhost" },
 		"address port":       func(c *qdrant.Config) { c.Address = "localhost:" },
-		"ca_file":            func(c *qdrant.Config) { c.CAFile = "ca.pem" },
-		"ca_file missing":    func(c *qdrant.Config) { c.TLS, c.CAFile = true, "no/such/file" },
+		"ca_file":            func(c *qdrant.Config) { c.TLS.CAFile = "ca.pem" },
+		"ca_file missing":    func(c *qdrant.Config) { c.TLS = qdrant.TLS{Enabled: true, CAFile: "no/such/file"} },
 		"prefix":             func(c *qdrant.Config) { c.Prefix = "../a" },
 		"timeout":            func(c *qdrant.Config) { c.Timeout = 0 },
 		"batch_size":         func(c *qdrant.Config) { c.BatchSize = 0 },
