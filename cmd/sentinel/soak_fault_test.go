@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -109,11 +110,16 @@ func newDisk(t *testing.T, dir string) *disk {
 	return &disk{dir}
 }
 
-// fill leaves no byte, and returns what gives them back.
-func (d *disk) fill(t *testing.T) (free func()) {
+func (d *disk) filler() string { return filepath.Join(d.dir, "filler") }
+
+// fill leaves no byte, not even in the write-ahead log, whose pages SQLite would use again.
+func (d *disk) fill(t *testing.T) {
 	t.Helper()
-	path := filepath.Join(d.dir, "filler")
-	f, err := os.Create(path)
+	db, err := sql.Open("sqlite", filepath.Join(d.dir, "sentinel.db"))
+	require.NoError(t, err)
+	_, _ = db.Exec("PRAGMA wal_checkpoint(TRUNCATE)") // another time, when the service is writing
+	require.NoError(t, db.Close())
+	f, err := os.OpenFile(d.filler(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	require.NoError(t, err)
 	for block := make([]byte, 1<<20); len(block) > 0; {
 		if _, err := f.Write(block); err != nil {
@@ -122,16 +128,17 @@ func (d *disk) fill(t *testing.T) (free func()) {
 		}
 	}
 	require.NoError(t, f.Close())
-	return func() { require.NoError(t, os.Remove(path)) }
 }
 
 // fillDisk fills the disk under the service for a while: it must say so, and go on by itself once there is room again.
 func (s *soak) fillDisk(t *testing.T, p *process) {
 	t.Helper()
-	free := s.disk.fill(t)
-	eventually(t, "word of the full disk", func() bool { return len(p.degraded(t, "store", "snapshots", "outbox")) > 0 })
+	eventually(t, "word of the full disk", func() bool {
+		s.disk.fill(t)
+		return len(p.degraded(t, "store", "snapshots", "outbox")) > 0
+	})
 	time.Sleep(outage)
-	free()
+	require.NoError(t, os.Remove(s.disk.filler()))
 	eventually(t, "recovery from the full disk", func() bool { return len(p.degraded(t, "store", "snapshots", "outbox")) == 0 })
 }
 

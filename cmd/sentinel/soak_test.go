@@ -141,7 +141,8 @@ notify:
 	return s
 }
 
-// play delivers the load over the time that the kills take, with the other faults in turn, and waits until all of it is done with.
+// play delivers the load over the time that the kills take, with the other faults in turn, each amid a known incident, and waits until
+// all of it is done with.
 func (s *soak) play(t *testing.T) {
 	t.Helper()
 	const between = 12 * time.Second // mean time between kills: a member that was killed holds its partition for six
@@ -157,14 +158,17 @@ func (s *soak) play(t *testing.T) {
 		s.faults.add("kill -9", begin)
 		killed++
 	}
+	happen := func() {
+		begin := time.Now()
+		others[0].happen(t, p)
+		s.faults.add(others[0].name, begin)
+		others = others[1:]
+	}
 	for chunked := range slices.Chunk(load, chunk) {
 		s.write(t, chunked)
 		time.Sleep(pause)
-		if len(others) > 0 && killed >= others[0].after {
-			begin := time.Now()
-			others[0].happen(t, p)
-			s.faults.add(others[0].name, begin)
-			others = others[1:]
+		if len(others) > 0 && killed >= others[0].after && slices.ContainsFunc(chunked, func(m message) bool { return m.burst }) {
+			happen()
 			at = next()
 		}
 		if killed < s.kills && time.Now().After(at) {
@@ -172,7 +176,11 @@ func (s *soak) play(t *testing.T) {
 			at = next()
 		}
 	}
-	for killed < s.kills { // what chance has left over
+	for killed < s.kills || len(others) > 0 { // what chance has left over
+		if len(others) > 0 {
+			happen()
+			continue
+		}
 		time.Sleep(rand.N(between))
 		kill()
 	}

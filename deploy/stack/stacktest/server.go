@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -101,14 +102,23 @@ func freePorts(t testing.TB, n int) int {
 	t.Helper()
 	const low, high = 20000, 32000
 	begin := os.Getpid() * 10 % (high - low)
-	for i := 0; i < high-low; i += n {
+	given.Lock()
+	defer given.Unlock()
+	for i := given.ports; i < high-low; i += n {
 		first := low + (begin+i)%(high-low)
 		if portsFree(first, n) {
+			given.ports = i + n
 			return first
 		}
 	}
 	t.Fatal("no free ports")
 	return 0
+}
+
+// given is how far the search has come in this process: what was found for one test is not listened on yet when another one asks.
+var given struct {
+	sync.Mutex
+	ports int
 }
 
 func portsFree(first, n int) bool {
