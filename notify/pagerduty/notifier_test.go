@@ -1,16 +1,17 @@
 package pagerduty_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
 
+	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
@@ -23,35 +24,40 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const routingKey = "0123456789abcdef0123456789abcdef"
 
-// received is an event as the published format of the Events API v2 names its fields; others are refused.
+// received is an event, as far as tests look into it.
 type received struct {
-	RoutingKey  string `json:"routing_key"`
 	EventAction string `json:"event_action"`
 	DedupKey    string `json:"dedup_key"`
-	Client      string `json:"client"`
 	ClientURL   string `json:"client_url"`
 	Payload     *struct {
 		Summary       string         `json:"summary"`
 		Source        string         `json:"source"`
 		Severity      string         `json:"severity"`
-		Timestamp     string         `json:"timestamp"`
-		Component     string         `json:"component"`
-		Group         string         `json:"group"`
 		Class         string         `json:"class"`
 		CustomDetails map[string]any `json:"custom_details"`
 	} `json:"payload"`
-	Images []struct {
-		Src, Href, Alt string
-	} `json:"images"`
 	Links []struct {
 		Href string `json:"href"`
-		Text string `json:"text"`
 	} `json:"links"`
 }
+
+// published is the format of the Events API v2, field by field.
+func published(t *testing.T) *jsonschema.Schema {
+	t.Helper()
+	c := jsonschema.NewCompiler()
+	c.AssertFormat()
+	s, err := c.Compile("testdata/event.schema.json")
+	require.NoError(t, err)
+	return s
+}
+
+// maxRequest is the size of a request, in bytes, that the Events API v2 takes.
+const maxRequest = 512 << 10
 
 // peer answers as PagerDuty does: it accepts what its format allows and says what is wrong with the rest.
 func peer(t *testing.T, got *[]received) *httptest.Server {
 	t.Helper()
+	format := published(t)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		refuse := func(why string) {
 			w.WriteHeader(http.StatusBadRequest)
@@ -61,40 +67,26 @@ func peer(t *testing.T, got *[]received) *httptest.Server {
 			http.NotFound(w, r)
 			return
 		}
-		if r.Header.Get("Content-Type") != "application/json" || r.ContentLength > 512<<10 {
+		body, err := io.ReadAll(r.Body)
+		if err != nil || r.Header.Get("Content-Type") != "application/json" || len(body) > maxRequest {
 			refuse("content type or length")
 			return
 		}
-		d := json.NewDecoder(r.Body)
-		d.DisallowUnknownFields()
+		document, err := jsonschema.UnmarshalJSON(bytes.NewReader(body))
+		if err == nil {
+			err = format.Validate(document)
+		}
 		var e received
-		if err := d.Decode(&e); err != nil {
-			refuse(err.Error())
-			return
+		if err == nil {
+			err = json.Unmarshal(body, &e)
 		}
 		switch {
-		case e.RoutingKey != routingKey:
+		case err != nil:
+			refuse(err.Error())
+		case document.(map[string]any)["routing_key"] != routingKey:
 			refuse("routing_key")
-		case e.DedupKey == "" || utf8.RuneCountInString(e.DedupKey) > 255:
-			refuse("dedup_key")
-		case e.EventAction == "acknowledge" || e.EventAction == "resolve":
-			*got = append(*got, e)
-		case e.EventAction != "trigger" || e.Payload == nil:
-			refuse("event_action")
-		case e.Payload.Summary == "" || utf8.RuneCountInString(e.Payload.Summary) > 1024:
-			refuse("summary")
-		case e.Payload.Source == "":
-			refuse("source")
-		case !slices.Contains([]string{"critical", "error", "warning", "info"}, e.Payload.Severity):
-			refuse("severity")
 		default:
-			if _, err := time.Parse(time.RFC3339, e.Payload.Timestamp); err != nil {
-				refuse("timestamp")
-				return
-			}
 			*got = append(*got, e)
-		}
-		if w.Header().Get("Content-Type") == "" {
 			w.WriteHeader(http.StatusAccepted)
 			_ = json.NewEncoder(w).Encode(map[string]string{"status": "success", "message": "Event processed", "dedup_key": e.DedupKey})
 		}
@@ -194,5 +186,35 @@ func TestConfigIsChecked(t *testing.T) {
 	_, err := pagerduty.New(cfg)
 	for _, want := range []string{"routing_key: has 5 characters, want 32", "base_url: must be", "incident_url: must be"} {
 		require.ErrorContains(t, err, want)
+	}
+}
+
+// The format that the peer checks by refuses what PagerDuty says it does not take.
+func TestFormatRefuses(t *testing.T) {
+	format := published(t)
+	event := func(change func(e, payload map[string]any)) map[string]any {
+		payload := map[string]any{"summary": "s", "source": "host", "severity": "info", "timestamp": "2026-03-02T09:00:00Z"}
+		e := map[string]any{"routing_key": routingKey, "event_action": "trigger", "dedup_key": "k", "payload": payload}
+		change(e, payload)
+		return e
+	}
+	require.NoError(t, format.Validate(event(func(map[string]any, map[string]any) {})))
+	for name, change := range map[string]func(e, payload map[string]any){
+		"no routing key":        func(e, _ map[string]any) { delete(e, "routing_key") },
+		"another action":        func(e, _ map[string]any) { e["event_action"] = "close" },
+		"long key":              func(e, _ map[string]any) { e["dedup_key"] = strings.Repeat("k", 256) },
+		"trigger of nothing":    func(e, _ map[string]any) { delete(e, "payload") },
+		"end of nothing":        func(e, _ map[string]any) { e["event_action"] = "resolve"; delete(e, "dedup_key") },
+		"no summary":            func(_, p map[string]any) { delete(p, "summary") },
+		"long summary":          func(_, p map[string]any) { p["summary"] = strings.Repeat("é", 1025) },
+		"no source":             func(_, p map[string]any) { p["source"] = "" },
+		"our severity":          func(_, p map[string]any) { p["severity"] = "high" },
+		"time of another form":  func(_, p map[string]any) { p["timestamp"] = "yesterday" },
+		"details that are text": func(_, p map[string]any) { p["custom_details"] = "text" },
+		"unknown field":         func(e, _ map[string]any) { e["description"] = "s" },
+		"link without address":  func(e, _ map[string]any) { e["links"] = []any{map[string]any{"text": "t"}} },
+		"image over http":       func(e, _ map[string]any) { e["images"] = []any{map[string]any{"src": "http://x/y.png"}} },
+	} {
+		require.Error(t, format.Validate(event(change)), name)
 	}
 }

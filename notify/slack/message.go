@@ -10,11 +10,12 @@ import (
 	"github.com/llm-sentinel/llm-sentinel/notify"
 )
 
-// Limits of Block Kit, in characters.
+// Limits in characters: of Block Kit those of headers and texts. It takes 3000 of a section and 2000 of a field, but of all blocks together
+// some 13,200, which it does not say; so each is shorter here.
 const (
 	maxHeader  = 150
-	maxSection = 3000
-	maxField   = 2000
+	maxSection = 2000
+	maxField   = 500
 	maxText    = 4000
 
 	maxShown     = 5 // pieces of evidence and recommendations in a message

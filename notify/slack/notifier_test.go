@@ -1,18 +1,21 @@
 package slack_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 	"unicode/utf8"
 
+	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
@@ -48,64 +51,62 @@ type object struct {
 }
 
 type posted struct {
-	Channel     string `json:"channel"`
-	TS          string `json:"ts"`
-	Text        string `json:"text"`
-	UnfurlLinks *bool  `json:"unfurl_links"`
-	Blocks      []struct {
-		Type     string   `json:"type"`
+	Channel string `json:"channel"`
+	TS      string `json:"ts"`
+	Text    string `json:"text"`
+	Blocks  []struct {
 		Text     *object  `json:"text"`
 		Fields   []object `json:"fields"`
 		Elements []object `json:"elements"`
 	} `json:"blocks"`
 }
 
-// check says what Slack would not accept, by its published reference of Block Kit.
-func (p posted) check() error {
-	if p.Text == "" || len(p.Blocks) == 0 || len(p.Blocks) > 50 {
-		return fmt.Errorf("text or %d blocks", len(p.Blocks))
+// published is the format of a message, field by field.
+func published(t *testing.T) *jsonschema.Schema {
+	t.Helper()
+	s, err := jsonschema.NewCompiler().Compile("testdata/message.schema.json")
+	require.NoError(t, err)
+	return s
+}
+
+// maxTogether is how many characters all blocks may have. Slack's reference does not say so: it refuses more as msg_blocks_too_long
+// (https://github.com/slackapi/bolt-js/issues/2509 found 13,297 in one block).
+const maxTogether = 13_000
+
+// check says what Slack would not accept, and what an incident must not do to a channel.
+func check(format *jsonschema.Schema, body []byte) (p posted, err error) {
+	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(body))
+	if err == nil {
+		err = format.Validate(document)
 	}
-	within := func(o *object, kind string, most int) error {
-		n := utf8.RuneCountInString(o.Text)
-		if o.Type != kind || n < 1 || n > most {
-			return fmt.Errorf("%s text of %d characters", o.Type, n)
-		}
-		if kind == "mrkdwn" && strings.Contains(strings.NewReplacer("<https://sentinel.example.com/", "").Replace(o.Text), "<") {
-			return fmt.Errorf("markup out of an incident: %s", o.Text)
-		}
-		return nil
+	if err == nil {
+		err = json.Unmarshal(body, &p)
 	}
+	if err != nil {
+		return p, err
+	}
+	together := 0
 	for _, b := range p.Blocks {
-		var err error
-		switch {
-		case b.Type == "header" && b.Text != nil:
-			err = within(b.Text, "plain_text", 150)
-		case b.Type == "section" && b.Text != nil:
-			err = within(b.Text, "mrkdwn", 3000)
-		case b.Type == "section" && len(b.Fields) > 0 && len(b.Fields) <= 10:
-			for _, f := range b.Fields {
-				if err == nil {
-					err = within(&f, "mrkdwn", 2000)
-				}
-			}
-		case b.Type == "context" && len(b.Elements) > 0 && len(b.Elements) <= 10:
-			for _, e := range b.Elements {
-				if err == nil {
-					err = within(&e, "mrkdwn", 3000)
-				}
-			}
-		default:
-			err = fmt.Errorf("block %+v", b)
+		texts := slices.Concat(b.Fields, b.Elements)
+		if b.Text != nil {
+			texts = append(texts, *b.Text)
 		}
-		if err != nil {
-			return err
+		for _, o := range texts {
+			together += utf8.RuneCountInString(o.Text)
+			if o.Type == "mrkdwn" && strings.Contains(strings.ReplaceAll(o.Text, "<https://sentinel.example.com/", ""), "<") {
+				return p, fmt.Errorf("markup out of an incident: %s", o.Text)
+			}
 		}
 	}
-	return nil
+	if together > maxTogether {
+		return p, fmt.Errorf("msg_blocks_too_long: %d characters", together)
+	}
+	return p, nil
 }
 
 // workspace answers as Slack does, and holds the messages of a channel.
 type workspace struct {
+	format   *jsonschema.Schema
 	mu       sync.Mutex
 	messages []posted // TS is the position
 	calls    []string
@@ -123,15 +124,13 @@ func (s *workspace) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	body, _ := io.ReadAll(r.Body)
-	d := json.NewDecoder(strings.NewReader(string(body)))
-	d.DisallowUnknownFields()
-	var p posted
-	if err := d.Decode(&p); err != nil || r.Method != http.MethodPost || !strings.HasPrefix(r.Header.Get("Content-Type"), "application/json") {
+	if r.Method != http.MethodPost || !strings.HasPrefix(r.Header.Get("Content-Type"), "application/json") || !json.Valid(body) {
 		reply(map[string]any{"ok": false, "error": "invalid_json"})
 		return
 	}
+	p, err := check(s.format, body)
 	if method == "/services/T0/B0/token" {
-		if err := p.check(); err != nil || p.Channel != "" {
+		if err != nil || p.Channel != "" {
 			http.Error(w, "invalid_payload", http.StatusBadRequest)
 			return
 		}
@@ -143,7 +142,7 @@ func (s *workspace) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		reply(map[string]any{"ok": false, "error": "invalid_auth"})
 		return
 	}
-	if err := p.check(); err != nil {
+	if err != nil {
 		reply(map[string]any{"ok": false, "error": "invalid_blocks", "response_metadata": map[string]any{"messages": []string{err.Error()}}})
 		return
 	}
@@ -179,7 +178,7 @@ type fixture struct {
 
 func start(t *testing.T) *fixture {
 	t.Helper()
-	f := &fixture{workspace: &workspace{}, memo: &memo{values: map[string]string{}}, cfg: slack.DefaultConfig()}
+	f := &fixture{workspace: &workspace{format: published(t)}, memo: &memo{values: map[string]string{}}, cfg: slack.DefaultConfig()}
 	f.server = httptest.NewServer(f.workspace)
 	t.Cleanup(f.server.Close)
 	f.cfg.BaseURL, f.cfg.Token, f.cfg.Channel = f.server.URL+"/api", "xoxb-1", "#incidents"
@@ -316,6 +315,16 @@ func TestHostileIncident(t *testing.T) {
 		in.Explanation.Citations = append(in.Explanation.Citations, engine.Citation{ID: "E", Text: long})
 	}
 	require.NoError(t, f.tell(t, a, engine.ChangeRaised, engine.StatusOpen))
+	escaped := strings.Repeat("&", 10_000) // each becomes five characters
+	in.Title, in.Services, in.Explanation.Summary, in.Type = escaped, []string{escaped, escaped}, escaped, engine.AnomalyType(escaped)
+	in.Explanation.Hypotheses[0].Statement = escaped
+	for i := range in.Explanation.Citations {
+		in.Explanation.Citations[i].Text = escaped
+	}
+	for i := range in.Explanation.Recommendations {
+		in.Explanation.Recommendations[i].Text = escaped
+	}
+	require.NoError(t, f.tell(t, a, engine.ChangeRaised, engine.StatusOpen))
 	bare := engine.Alert{ID: "1", Change: engine.ChangeRaised, Incident: engine.Incident{ID: "i", Type: "traffic", Severity: "low"}}
 	require.NoError(t, f.tell(t, bare, engine.ChangeRaised, engine.StatusOpen))
 }
@@ -335,5 +344,42 @@ func TestConfigIsChecked(t *testing.T) {
 		change(&cfg)
 		_, err := slack.New(cfg, nil)
 		require.ErrorContains(t, err, want)
+	}
+}
+
+// The format that the workspace checks by refuses what Slack says it does not take.
+func TestFormatRefuses(t *testing.T) {
+	format := published(t)
+	text := func(kind string, n int) map[string]any {
+		return map[string]any{"type": kind, "text": strings.Repeat("é", n)}
+	}
+	message := func(blocks ...any) map[string]any { return map[string]any{"text": "t", "blocks": blocks} }
+	many := func(n int, x any) (out []any) {
+		for range n {
+			out = append(out, x)
+		}
+		return out
+	}
+	section := map[string]any{"type": "section", "text": text("mrkdwn", 3000)}
+	require.NoError(t, format.Validate(message(section)))
+	require.NoError(t, format.Validate(message(map[string]any{"type": "section", "fields": many(10, text("mrkdwn", 2000))})))
+	for name, m := range map[string]map[string]any{
+		"no blocks":                message(),
+		"too many blocks":          message(many(51, section)...),
+		"no text":                  {"blocks": []any{section}},
+		"unknown block":            message(map[string]any{"type": "headline", "text": text("mrkdwn", 1)}),
+		"header with markup":       message(map[string]any{"type": "header", "text": text("mrkdwn", 1)}),
+		"long header":              message(map[string]any{"type": "header", "text": text("plain_text", 151)}),
+		"empty section":            message(map[string]any{"type": "section"}),
+		"section of an empty text": message(map[string]any{"type": "section", "text": text("mrkdwn", 0)}),
+		"long section":             message(map[string]any{"type": "section", "text": text("mrkdwn", 3001)}),
+		"too many fields":          message(map[string]any{"type": "section", "fields": many(11, text("mrkdwn", 1))}),
+		"long field":               message(map[string]any{"type": "section", "fields": many(1, text("mrkdwn", 2001))}),
+		"text of another type":     message(map[string]any{"type": "section", "text": text("markdown", 1)}),
+		"too many elements":        message(map[string]any{"type": "context", "elements": many(11, text("mrkdwn", 1))}),
+		"fields of a header":       message(map[string]any{"type": "header", "text": text("plain_text", 1), "fields": many(1, text("mrkdwn", 1))}),
+		"unknown field":            {"text": "t", "blocks": []any{section}, "colour": "red"},
+	} {
+		require.Error(t, format.Validate(m), name)
 	}
 }
