@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -123,7 +122,7 @@ func (d *disk) fill(t *testing.T) {
 	require.NoError(t, err)
 	for block := make([]byte, 1<<20); len(block) > 0; {
 		if _, err := f.Write(block); err != nil {
-			require.True(t, errors.Is(err, syscall.ENOSPC), "%v", err)
+			require.ErrorIs(t, err, syscall.ENOSPC)
 			block = block[:len(block)/2]
 		}
 	}
