@@ -24,6 +24,7 @@ type Health struct {
 	Degraded       []engine.Degradation
 	Shed           map[string]uint64 // work that was dropped since the start, by what was dropped
 	LearningSeries int               // series that have not seen enough yet
+	Sampling       engine.Sampling
 }
 
 type healthResponse struct {
@@ -37,6 +38,7 @@ type healthDetails struct {
 	Degraded       []engine.Degradation `json:"degraded"`
 	Shed           map[string]uint64    `json:"shed"`
 	LearningSeries int                  `json:"learning_series"`
+	Sampling       engine.Sampling      `json:"sampling"`
 }
 
 // health is open to all, so that probes need no key; its details are for those who may look.
@@ -46,6 +48,7 @@ func (s *Server) health(c *gin.Context) error {
 	if key, err := s.identify(c); err == nil && permit(key, engine.ScopeRead) == nil {
 		response.healthDetails = &healthDetails{
 			Degraded: filled(health.Degraded), Shed: health.Shed, LearningSeries: health.LearningSeries,
+			Sampling: health.Sampling,
 		}
 		if health.Shed == nil {
 			response.Shed = map[string]uint64{}

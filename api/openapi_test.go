@@ -173,6 +173,7 @@ func TestSchemasHaveTheFieldsOfTheTypes(t *testing.T) {
 		"Deployment": markerRequest{}, "ModelVersion": modelRequest{}, "SecurityEvent": securityRequest{}, "HookResponse": hookResponse{},
 		"Alert": engine.Alert{}, "Delivery": engine.Delivery{}, "Redelivery": redeliverResponse{}, "ServiceHealth": engine.ServiceHealth{},
 		"LearningState": engine.LearningState{}, "Health": healthResponse{healthDetails: &healthDetails{}}, "Degradation": engine.Degradation{},
+		"Sampling":  engine.Sampling{},
 		"SeriesKey": engine.SeriesKey{}, "Subject": engine.Subject{}, "Effect": engine.Effect{}, "Neighbor": engine.Neighbor{},
 		"Memo": engine.Memo{}, "Collection": engine.Collection{}, "Model": engine.Model{},
 	} {

@@ -20,15 +20,25 @@ func (p *Pipeline) analyse(ctx context.Context) {
 			p.examine(ctx, j)
 			p.learnCalm(ctx)
 			p.flight.land()
+			p.adjustSampling()
 		case <-idle.C:
 			p.learnCalm(ctx)
 			p.catchUp(ctx)
 			p.reviseAside(ctx)
+			p.adjustSampling()
 		}
 	}
 }
 
+// adjustSampling moves the rate of sampling after what was spent.
+func (p *Pipeline) adjustSampling() {
+	if p.sampler.adjust(time.Now()) {
+		p.m.sampleRatio.Set(p.sampler.state().Rate)
+	}
+}
+
 func (p *Pipeline) examine(ctx context.Context, j *job) {
+	began := time.Now()
 	var found map[string][]Sensitive
 	if !j.redacted {
 		j.trace, found = redactTrace(j.trace, p.parts.Redactor)
@@ -42,6 +52,13 @@ func (p *Pipeline) examine(ctx context.Context, j *job) {
 		p.health.worked(partDetectors)
 	}
 	j.findings = append(j.findings, findings...)
+	bytes := 0
+	if len(observations) > 0 {
+		for _, t := range observations[0].Texts {
+			bytes += len(t.Text)
+		}
+	}
+	p.sampler.spent(time.Since(began), bytes, j.flagged)
 	p.settle(j, observations)
 }
 
@@ -64,7 +81,7 @@ func (p *Pipeline) catchUp(ctx context.Context) {
 			t := NewTrace(id, d.Trace.Spans)
 			t.Late = d.Trace.Late
 			p.examine(ctx, &job{
-				trace: t, workflow: t, findings: d.Findings, redacted: true, complete: time.Now(),
+				trace: t, workflow: t, findings: d.Findings, redacted: true, flagged: true, complete: time.Now(),
 				finish: func(err error) { p.caught.end(id, err) },
 			})
 		}

@@ -15,8 +15,8 @@ type Config struct {
 	AllowedLateness time.Duration `yaml:"allowed_lateness"`
 	// IdleAfter is how long, in wall time, nothing may arrive before event time is taken to go on by the wall clock.
 	IdleAfter time.Duration `yaml:"idle_after"`
-	// SampleRate is the share of unflagged traces that the semantic tier looks at, in [0, 1]. A service that still learns is
-	// sampled whole.
+	// SampleRate is the share of unflagged traces that the semantic tier looks at, in [0, 1], as far as the budgets of sampling reach. A
+	// service that still learns is sampled whole.
 	SampleRate float64 `yaml:"sample_rate"`
 	// FlagBelow is the p-value under which screening flags a trace for the semantic tier.
 	FlagBelow float64 `yaml:"flag_below"`
@@ -47,6 +47,7 @@ type Config struct {
 	Severity  SeverityConfig `yaml:"severity"`
 	Evidence  EvidenceConfig `yaml:"evidence"`
 	Feedback  FeedbackConfig `yaml:"feedback"`
+	Sampling  SamplingConfig `yaml:"sampling"`
 }
 
 // AssemblyConfig bounds how spans are joined to traces. Times are event time.
@@ -138,6 +139,7 @@ func DefaultConfig() Config {
 			MarkersBefore:    2 * time.Hour,
 		},
 		Feedback: DefaultFeedback(),
+		Sampling: DefaultSampling(),
 	}
 }
 
@@ -201,6 +203,9 @@ func (c Config) Validate() error {
 	}
 	if c.AllowedLateness < 0 || c.HoldBack < 0 || c.Incidents.Settle < 0 || c.Incidents.ReraiseWithin < 0 || c.Evidence.MarkersBefore < 0 {
 		return fmt.Errorf("engine: allowed_lateness, hold_back, incidents.settle, incidents.reraise_within and evidence.markers_before must not be negative")
+	}
+	if err := c.Sampling.validate(); err != nil {
+		return err
 	}
 	if err := c.Feedback.validate(); err != nil {
 		return err

@@ -13,6 +13,7 @@ type Health struct {
 	Degraded []Degradation     `json:"degraded"`
 	Dropped  map[string]uint64 `json:"dropped"` // by reason, since start; zero counts left out
 	Queued   map[string]int    `json:"queued"`
+	Sampling Sampling          `json:"sampling"`
 }
 
 // Degradation is one part that does not work, and what stands in.

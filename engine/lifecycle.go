@@ -194,6 +194,7 @@ func (p *Pipeline) Explain(ctx context.Context, id string) (Incident, error) {
 // Health reports what is degraded, what was dropped and what waits.
 func (p *Pipeline) Health() Health {
 	h := p.health.report()
+	h.Sampling = p.sampler.state()
 	h.Queued = map[string]int{
 		"screening_spans": int(p.inboxLen.Load()), "semantic_traces": p.flight.underway(), "notes": int(p.noting.Load()),
 		"store_records": p.writer.waiting(),

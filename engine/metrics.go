@@ -9,6 +9,7 @@ const (
 	dropEarlyTrace    = "early_trace"      // judged before it was complete, to keep memory bounded
 	dropLateContent   = "late_content"     // separate content whose trace was judged already
 	dropOrphanContent = "orphan_content"   // separate content whose span never came
+	dropBudget        = "budget_sample"    // a trace that the rate would have sampled and the budget did not
 	dropSampled       = "shed_sample"      // a sampled trace, shed because the semantic queue was full
 	dropFuture        = "future_time"      // event time too far ahead of the clock to move the watermark
 	dropUnembedded    = "unembedded_trace" // texts that no embedder took
@@ -21,7 +22,7 @@ const (
 )
 
 var dropReasons = []string{
-	dropDuplicate, dropOversizeTrace, dropEarlyTrace, dropLateContent, dropOrphanContent, dropSampled, dropFuture,
+	dropDuplicate, dropOversizeTrace, dropEarlyTrace, dropLateContent, dropOrphanContent, dropBudget, dropSampled, dropFuture,
 	dropUnembedded, dropUncompared, dropUnlearnt, dropExplanation, dropUnstored, dropShed, dropUnread,
 }
 
@@ -37,6 +38,7 @@ type metrics struct {
 	alpha     *prometheus.GaugeVec
 	snapshot  prometheus.Gauge
 
+	sampleRatio        prometheus.Gauge
 	lessons            *prometheus.GaugeVec
 	falsePositives     prometheus.Gauge
 	falsePositiveBound *prometheus.GaugeVec
@@ -67,6 +69,8 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		snapshot: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "sentinel_engine_snapshot_timestamp_seconds", Help: "When the baselines were last stored, Unix time."}),
 	}
+	m.sampleRatio = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "sentinel_engine_sample_ratio", Help: "Share of calm traces that nothing flagged that the semantic tier looks at."})
 	m.lessons = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "sentinel_engine_feedback_lessons", Help: "Incidents and anomalies on which a quorum of API keys has a verdict."}, []string{"verdict"})
 	m.falsePositives = prometheus.NewGauge(prometheus.GaugeOpts{
@@ -79,7 +83,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	m.judged(nil)
 	for _, c := range []prometheus.Collector{
 		m.anomalies, m.incidents, m.latency, m.spans, m.traces, m.compared, m.dropped, m.queued, m.alpha, m.snapshot,
-		m.lessons, m.falsePositives, m.falsePositiveBound, m.performance,
+		m.sampleRatio, m.lessons, m.falsePositives, m.falsePositiveBound, m.performance,
 	} {
 		if err := r.Register(c); err != nil {
 			return nil, err

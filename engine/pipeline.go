@@ -6,7 +6,6 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -77,6 +76,7 @@ type Pipeline struct {
 	markers   markerBook
 	caught    caughtUp
 	lessons   lessons
+	sampler   *sampler
 
 	catchAgain time.Time // wall time until which the backlog is not asked; of the goroutine of the semantic tier
 
@@ -113,6 +113,7 @@ type job struct {
 	trace    Trace
 	workflow Trace // as the workflow detectors saw it: what they score they learn
 	findings []Finding
+	flagged  bool // not only sampled
 	redacted bool
 	complete time.Time   // wall time
 	finish   func(error) // nil when nobody waits
@@ -153,6 +154,10 @@ func New(cfg Config, parts Parts) (*Pipeline, error) {
 		journal: parts.Journal, backlog: parts.Backlog, limit: cfg.StoreQueue, told: p.told, drop: p.drop, health: p.health, log: p.log,
 		wake: make(chan struct{}, 1),
 	}
+	if p.sampler, err = newSampler(cfg.Sampling, cfg.SampleRate); err != nil {
+		return nil, err
+	}
+	m.sampleRatio.Set(cfg.SampleRate)
 	p.held.max = cfg.MaxHeld
 	if p.surges, err = newSurges(cfg.Surges); err != nil {
 		return nil, err
@@ -523,12 +528,12 @@ func (p *Pipeline) dispatch(ctx context.Context, a *assembly, mark time.Time) {
 	}
 	j.findings = append(j.findings, workflow...)
 	remarkable = remarkable || flagged(workflow, p.cfg.FlagBelow)
-	sampled := p.sampled(&t)
-	if !remarkable && !sampled {
+	if !remarkable && !p.sampled(&t) {
 		p.m.traces.WithLabelValues(wayQuiet).Inc()
 		p.settle(j, nil)
 		return
 	}
+	j.flagged = remarkable
 	p.flight.leave(mark, j.complete)
 	select {
 	case p.semantic <- j:
@@ -551,13 +556,13 @@ func (p *Pipeline) dispatch(ctx context.Context, a *assembly, mark time.Time) {
 	p.writer.add(&write{deferred: &Deferred{Trace: j.trace, Findings: j.findings}, done: j.finish})
 }
 
-// sampled is a consistent-probability sample by trace id: every instance and every run chooses the same traces.
+// sampled reports whether a trace that nothing flagged is looked at all the same.
 func (p *Pipeline) sampled(t *Trace) bool {
-	if p.services.young(t.Lead().Service) {
-		return true
+	now, wanted := p.sampler.chosen(t, p.services.young(t.Lead().Service))
+	if wanted && !now {
+		p.drop(dropBudget, 1)
 	}
-	sum := sha256.Sum256(t.ID[:]) // ids need not be random
-	return float64(binary.BigEndian.Uint64(sum[:])>>11)/float64(1<<53) < p.cfg.SampleRate
+	return now
 }
 
 // ask asks the detectors one after the other. A detector that fails is left out of the verdict; its error is returned.
@@ -600,6 +605,7 @@ func (p *Pipeline) settle(j *job, observations []Observation) {
 	if !v.Anomalous && !j.trace.Late {
 		h := hold(j, observations)
 		if stillLearning(j.findings) {
+			p.sampler.look(j.trace.Lead().Series(), h.at)
 			p.ready = append(p.ready, h)
 		} else {
 			p.held.add(h)
@@ -737,6 +743,9 @@ func (p *Pipeline) windows(findings []Finding, mark time.Time) {
 	for _, f := range findings {
 		if f.Learning || !f.Material {
 			continue
+		}
+		if f.P < notCalm {
+			p.sampler.look(f.Series, f.At)
 		}
 		alpha := p.alphas.of(f.Series.Service).Value()
 		v := judge(f.TraceID, []Finding{f}, alpha, p.cfg.Severity)

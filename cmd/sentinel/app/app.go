@@ -410,7 +410,7 @@ func (a *App) Waiting() int { return a.pipeline.Health().Queued["semantic_traces
 func (a *App) Health() api.Health {
 	h := api.Health{Status: api.HealthOK, Uptime: time.Since(a.started), Version: a.version}
 	condition := a.pipeline.Health()
-	h.Shed, h.Degraded = condition.Dropped, condition.Degraded
+	h.Shed, h.Degraded, h.Sampling = condition.Dropped, condition.Degraded, condition.Sampling
 	for _, s := range a.sources {
 		h.Degraded = append(h.Degraded, s.Degraded()...)
 	}
