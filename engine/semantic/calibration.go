@@ -29,6 +29,11 @@ type Config struct {
 	NoveltyDrop  float64       `yaml:"novelty_drop"`  // least fall of the similarity below the usual
 	AttackFloor  float64       `yaml:"attack_floor"`  // least similarity to a known attack
 	ExcerptBytes int           `yaml:"excerpt_bytes"` // of a text kept beside its vector
+
+	MaxNormal  int           `yaml:"max_normal"`  // normal texts kept, a service, operation and kind of text
+	MaxAge     time.Duration `yaml:"max_age"`     // event time after which a normal text that was not seen again is forgotten
+	UserShare  float64       `yaml:"user_share"`  // most of them of one user
+	BurstShare float64       `yaml:"burst_share"` // most of them of one hour
 }
 
 // DefaultConfig is what serve uses without a configuration file.
@@ -36,6 +41,7 @@ func DefaultConfig() Config {
 	return Config{
 		Siblings: 30 * time.Minute, MinTexts: 150, MinScores: 100, KeepScores: 256, MaxServices: 256, Neighbors: 3, Duplicate: 0.98,
 		NoveltyDrop: 0.1, AttackFloor: 0.4, ExcerptBytes: 400,
+		MaxNormal: 2_000, MaxAge: 60 * 24 * time.Hour, UserShare: 0.1, BurstShare: 0.25,
 	}
 }
 
@@ -50,6 +56,10 @@ func (c Config) Validate() error {
 		return fmt.Errorf("semantic: duplicate must be in (0, 1], novelty_drop not negative, attack_floor in [-1, 1]: %+v", c)
 	case c.Siblings < 0:
 		return fmt.Errorf("semantic: siblings must not be negative, is %s", c.Siblings)
+	case c.MaxNormal < c.MinTexts || c.MaxAge <= 0:
+		return fmt.Errorf("semantic: max_normal must be at least min_texts, max_age positive, are %d, %v", c.MaxNormal, c.MaxAge)
+	case !(c.UserShare > 0 && c.UserShare <= 1) || !(c.BurstShare > 0 && c.BurstShare <= 1):
+		return fmt.Errorf("semantic: user_share and burst_share must be in (0, 1], are %v, %v", c.UserShare, c.BurstShare)
 	case c.ExcerptBytes < 0:
 		return fmt.Errorf("semantic: excerpt_bytes must not be negative, is %d", c.ExcerptBytes)
 	}

@@ -1,8 +1,11 @@
 package semantic
 
 import (
+	"bytes"
 	"context"
+	"encoding/gob"
 	"fmt"
+	"io"
 	"strconv"
 	"time"
 
@@ -10,8 +13,11 @@ import (
 )
 
 // Novelty implements engine.Detector for what users ask: how far a text is from the nearest normal ones of its service. A long
-// text is compared in chunks and its strangest chunk counts.
-type Novelty struct{ *calibration }
+// text is compared in chunks and its strangest chunk counts. What is normal is a coreset.
+type Novelty struct {
+	*calibration
+	normal *coreset // guarded by mu
+}
 
 // NewNovelty returns a detector that has seen nothing.
 func NewNovelty(cfg Config) (*Novelty, error) {
@@ -19,7 +25,11 @@ func NewNovelty(cfg Config) (*Novelty, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Novelty{c}, nil
+	normal, err := newCoreset(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &Novelty{c, normal}, nil
 }
 
 // Name implements engine.Detector.
@@ -125,20 +135,35 @@ func (n *Novelty) Learn(ctx context.Context, o engine.Observation) error {
 		if err != nil {
 			return fmt.Errorf("nearest normal %s: %w", t.Kind, err)
 		}
+		duplicate := len(twin) > 0 && twin[0].Similarity >= n.cfg.Duplicate
+		id, user := o.Trace.ID.String()+"-"+strconv.Itoa(i), hashUser(span.User)
+		var displaced []string
 		n.mu.Lock()
 		h := n.of(groupKey{o.Pair(), span.Service})
-		if h.Texts >= n.cfg.MinTexts && o.Trace.End().Sub(h.Enough) >= n.cfg.Siblings {
+		set := n.normal.of(coresetKey{o.Pair(), span.Service, string(span.Operation), string(t.Kind)})
+		if set.hears(user, n.cfg) && h.Texts >= n.cfg.MinTexts && o.Trace.End().Sub(h.Enough) >= n.cfg.Siblings {
 			h.add(n.cfg, strangeness(similarity), lengthClass(t.Text))
 			h.Usual.Add(o.Trace.End(), max(0, similarity))
+		}
+		if duplicate {
+			set.refresh(twin[0].Memo.ID, o.Trace.End())
+		} else {
+			displaced = set.take(id, user, o.Trace.End(), n.cfg)
 		}
 		// A text that is already known still counts as seen: a service that is asked the same all day has learnt it.
 		h.count(n.cfg, o.Trace.End())
 		n.mu.Unlock()
-		if len(twin) > 0 && twin[0].Similarity >= n.cfg.Duplicate {
+		if duplicate {
 			continue
 		}
+		if len(displaced) > 0 {
+			normal := engine.Collection{Purpose: engine.PurposeNormal, Kind: t.Kind, Model: o.Model}
+			if _, err := o.Memory.Forget(ctx, engine.Filter{Collection: normal, IDs: displaced}); err != nil {
+				return fmt.Errorf("forget normal: %w", err)
+			}
+		}
 		memos = append(memos, engine.Memo{
-			ID:         o.Trace.ID.String() + "-" + strconv.Itoa(i),
+			ID:         id,
 			Collection: engine.Collection{Purpose: engine.PurposeNormal, Kind: t.Kind, Model: o.Model},
 			Vector:     t.Vector, Text: cut(t.Text, n.cfg.ExcerptBytes), Service: span.Service, Operation: string(span.Operation),
 			Version: span.ServiceVersion, Region: span.Region, Source: o.Trace.ID.String(), At: o.Trace.End(),
@@ -150,6 +175,41 @@ func (n *Novelty) Learn(ctx context.Context, o engine.Observation) error {
 	if err := o.Memory.Remember(ctx, memos); err != nil {
 		return fmt.Errorf("remember normal: %w", err)
 	}
+	return nil
+}
+
+// noveltyState is a snapshot: that of the calibration, and the coreset.
+type noveltyState struct {
+	Calibration []byte
+	Normal      []coresetState
+}
+
+// Snapshot implements engine.Snapshotter.
+func (n *Novelty) Snapshot(w io.Writer) error {
+	var calibration bytes.Buffer
+	if err := n.calibration.Snapshot(&calibration); err != nil {
+		return err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err := gob.NewEncoder(w).Encode(noveltyState{calibration.Bytes(), n.normal.state()}); err != nil {
+		return fmt.Errorf("semantic: snapshot: %w", err)
+	}
+	return nil
+}
+
+// Restore implements engine.Snapshotter. On an error nothing changes.
+func (n *Novelty) Restore(r io.Reader) error {
+	var in noveltyState
+	if err := gob.NewDecoder(r).Decode(&in); err != nil {
+		return fmt.Errorf("semantic: restore: %w", err)
+	}
+	if err := n.calibration.Restore(bytes.NewReader(in.Calibration)); err != nil {
+		return err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.normal.restore(in.Normal)
 	return nil
 }
 

@@ -116,7 +116,11 @@ func (m *memory) Nearest(_ context.Context, q engine.Query) ([]engine.Neighbor, 
 	return out, nil
 }
 
-func (m *memory) Forget(context.Context, engine.Filter) (int, error) { return 0, nil }
+func (m *memory) Forget(_ context.Context, f engine.Filter) (int, error) {
+	before := len(m.memos)
+	m.memos = slices.DeleteFunc(m.memos, func(x engine.Memo) bool { return x.Collection == f.Collection && slices.Contains(f.IDs, x.ID) })
+	return before - len(m.memos), nil
+}
 
 // world makes observations of a service's traffic.
 type world struct {
