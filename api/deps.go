@@ -20,6 +20,7 @@ type Deps struct {
 	Listing    Listing
 	Lifecycle  Lifecycle
 	Feedbacks  Feedbacks
+	Trends     Trends
 	Services   Services
 	Health     HealthReporter
 	Keys       Keys
@@ -73,6 +74,11 @@ type Feedbacks interface {
 	Lessons() ([]engine.Lesson, []engine.SeriesThreshold)
 }
 
+// Trends tells what users ask, and how baselines moved; of one service, or of all with "".
+type Trends interface {
+	Trends(service string) ([]engine.Topic, []engine.SeriesTrend)
+}
+
 // Services sums up what is known of each service.
 type Services interface {
 	Services() []engine.ServiceHealth
@@ -101,6 +107,7 @@ func (d Deps) validate() error {
 		{"Listing", d.Listing == nil},
 		{"Lifecycle", d.Lifecycle == nil},
 		{"Feedbacks", d.Feedbacks == nil},
+		{"Trends", d.Trends == nil},
 		{"Services", d.Services == nil},
 		{"Health", d.Health == nil},
 		{"Keys", d.Keys == nil},

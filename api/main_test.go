@@ -220,6 +220,17 @@ func (b *backend) Feedback(context.Context, string, int) (engine.Page[engine.Fee
 	return engine.Page[engine.Feedback]{Items: b.feedback}, nil
 }
 
+func (b *backend) Trends(service string) ([]engine.Topic, []engine.SeriesTrend) {
+	if service == "unknown" {
+		return nil, nil
+	}
+	return []engine.Topic{{ID: "1", Service: "checkout", Name: "refund, parcel", State: engine.TopicGrowing, FirstSeen: testTime, LastSeen: testTime}},
+		[]engine.SeriesTrend{{
+			Series: engine.SeriesKey{Service: "checkout"}, Detector: "latency", Unit: "s", Now: 2, Before: 1, Ratio: 2,
+			Points: []engine.TrendPoint{{At: testTime, Value: 1}, {At: testTime, Value: 2}},
+		}}
+}
+
 func (b *backend) Services() []engine.ServiceHealth {
 	return []engine.ServiceHealth{{
 		Service: "checkout", Score: 0.7, LastSeen: testTime, Spans: 812, Incidents: 1, Alpha: 0.005,
@@ -368,7 +379,7 @@ func newServer(t testing.TB, b *backend, configure ...func(*Config, *Deps)) *Ser
 	cfg := DefaultConfig()
 	cfg.Listen = "127.0.0.1:0"
 	deps := Deps{
-		Scorer: b, Sink: b, Decoder: b, Listing: b, Lifecycle: b, Feedbacks: b, Services: b, Health: b, Keys: b,
+		Scorer: b, Sink: b, Decoder: b, Listing: b, Lifecycle: b, Feedbacks: b, Trends: b, Services: b, Health: b, Keys: b,
 		OTLP: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if _, err := io.ReadAll(r.Body); err != nil {
 				http.Error(w, err.Error(), http.StatusRequestEntityTooLarge)

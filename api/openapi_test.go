@@ -86,6 +86,8 @@ var routeCases = []struct {
 	{method: "DELETE", target: "/api/v1/feedback/f-0", status: 200},
 	{method: "DELETE", target: "/api/v1/feedback/none", status: 404},
 	{method: "GET", target: "/api/v1/services", status: 200},
+	{method: "GET", target: "/api/v1/trends?service=checkout", status: 200},
+	{method: "GET", target: "/api/v1/trends?service=unknown", status: 200},
 	{method: "GET", target: "/api/v1/health", status: 200},
 	{method: "GET", target: "/api/v1/metrics", status: 200},
 	{method: "GET", target: "/metrics", status: 200},
@@ -173,7 +175,8 @@ func TestSchemasHaveTheFieldsOfTheTypes(t *testing.T) {
 		"Deployment": markerRequest{}, "ModelVersion": modelRequest{}, "SecurityEvent": securityRequest{}, "HookResponse": hookResponse{},
 		"Alert": engine.Alert{}, "Delivery": engine.Delivery{}, "Redelivery": redeliverResponse{}, "ServiceHealth": engine.ServiceHealth{},
 		"LearningState": engine.LearningState{}, "Health": healthResponse{healthDetails: &healthDetails{}}, "Degradation": engine.Degradation{},
-		"Sampling":  engine.Sampling{},
+		"Sampling": engine.Sampling{}, "Trends": trendsResponse{}, "Topic": engine.Topic{}, "TopicPoint": engine.TopicPoint{},
+		"SeriesTrend": engine.SeriesTrend{}, "TrendPoint": engine.TrendPoint{},
 		"SeriesKey": engine.SeriesKey{}, "Subject": engine.Subject{}, "Effect": engine.Effect{}, "Neighbor": engine.Neighbor{},
 		"Memo": engine.Memo{}, "Collection": engine.Collection{}, "Model": engine.Model{},
 	} {

@@ -54,6 +54,7 @@ func (s *Server) newRouter() *gin.Engine {
 	read.GET(base+"/markers", s.answer(s.listMarkers))
 	read.GET(base+"/feedback", s.answer(s.listFeedback))
 	read.GET(base+"/feedback/lessons", s.answer(s.listLessons))
+	read.GET(base+"/trends", s.answer(s.listTrends))
 	read.GET(base+"/services", s.answer(s.listServices))
 	metrics := gin.WrapH(promhttp.HandlerFor(s.deps.Gatherer, promhttp.HandlerOpts{}))
 	read.GET("/metrics", metrics)

@@ -135,7 +135,7 @@ func (e Effect) Ratio() float64 {
 var quantities = map[AnomalyType]string{
 	LatencySpike: "latency", ErrorRate: "error proportion", TokenAbuse: "tokens", CostOverrun: "cost", Traffic: "requests",
 	ModelRegression: "time relative to the version before", AgentTrajectory: "calls of one tool in a run",
-	SecurityPattern: "security events", SemanticNovelty: "similarity to what is normal", Jailbreak: "similarity to known attacks",
+	SecurityPattern: "security events", TopicDrift: "share of what users ask", SemanticNovelty: "similarity to what is normal", Jailbreak: "similarity to known attacks",
 }
 
 // Quantity is what the effect of an anomaly of this type measures, in words.

@@ -596,6 +596,9 @@ func title(in *Incident) string {
 		return fmt.Sprintf("Agent %s of %s runs in loops", in.Subject.Value, where)
 	case SemanticNovelty:
 		return fmt.Sprintf("Users ask %s about something new", where)
+	case TopicDrift:
+		_, topic, _ := strings.Cut(in.Subject.Value, ": ")
+		return fmt.Sprintf("Users ask %s more about %s", where, topic)
 	case ModelRegression:
 		return fmt.Sprintf("%s is worse than its predecessor in %s", who, where)
 	}

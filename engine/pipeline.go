@@ -19,8 +19,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Parts are what the pipeline is made of besides itself. All but Events, EventLog, Feedback, Records, Wake and Observe are required;
-// Detectors and Lenses may be empty. Without an EventLog a crash forgets the events since the latest snapshot.
+// Parts are what the pipeline is made of besides itself. All but Events, EventLog, Feedback, Records, Topics, Wake and Observe are
+// required; Detectors and Lenses may be empty. Without an EventLog a crash forgets the events since the latest snapshot.
 type Parts struct {
 	Screener  Screener
 	Events    EventScreener
@@ -36,6 +36,7 @@ type Parts struct {
 	Backlog   Backlog
 	Feedback  FeedbackLog // together with Records; without both nobody's word is taken
 	Records   Records
+	Topics    TopicWatcher
 	Registry  prometheus.Registerer
 	Logger    *slog.Logger
 
@@ -77,6 +78,7 @@ type Pipeline struct {
 	caught    caughtUp
 	lessons   lessons
 	sampler   *sampler
+	trends    *trends
 
 	catchAgain time.Time // wall time until which the backlog is not asked; of the goroutine of the semantic tier
 
@@ -158,6 +160,9 @@ func New(cfg Config, parts Parts) (*Pipeline, error) {
 		return nil, err
 	}
 	m.sampleRatio.Set(cfg.SampleRate)
+	if p.trends, err = newTrends(); err != nil {
+		return nil, fmt.Errorf("engine: trends: %w", err)
+	}
 	p.held.max = cfg.MaxHeld
 	if p.surges, err = newSurges(cfg.Surges); err != nil {
 		return nil, err
@@ -475,6 +480,8 @@ func (p *Pipeline) advance(ctx context.Context, mark time.Time) {
 	if settled.Sub(p.lastFlush) >= advanceStep {
 		p.lastFlush = settled
 		findings = append(findings, p.parts.Screener.Advance(settled)...)
+		findings = append(findings, p.advanceTopics(settled)...)
+		p.noteTrends(settled)
 	} else if len(findings) == 0 {
 		return
 	}
@@ -591,6 +598,7 @@ func (p *Pipeline) settle(j *job, observations []Observation) {
 		}
 	}
 	p.lessons.raise(j.findings)
+	p.watchTopics(j, observations)
 	p.mu.Lock()
 	v := judge(j.trace.ID, j.findings, p.alphas.of(service).Value(), p.cfg.Severity)
 	if !j.trace.Late {

@@ -12,6 +12,7 @@ import (
 const (
 	snapshotScreener   = "engine/screener"
 	snapshotEvents     = "engine/events"
+	snapshotTopics     = "engine/topics"
 	snapshotAlphas     = "engine/alphas"
 	snapshotServices   = "engine/services"
 	snapshotSurges     = "engine/surges"
@@ -189,6 +190,9 @@ func (p *Pipeline) eachSnapshotter(closing []settledBatch, do func(name string, 
 	}
 	if s, ok := p.parts.Events.(Snapshotter); ok {
 		do(snapshotEvents, s)
+	}
+	if s, ok := p.parts.Topics.(Snapshotter); ok {
+		do(snapshotTopics, s)
 	}
 	for _, d := range append(append([]Detector(nil), p.parts.Workflow...), p.parts.Semantic...) {
 		if s, ok := d.(Snapshotter); ok {

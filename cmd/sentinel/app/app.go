@@ -24,6 +24,7 @@ import (
 	"github.com/llm-sentinel/llm-sentinel/engine/screen"
 	"github.com/llm-sentinel/llm-sentinel/engine/security"
 	"github.com/llm-sentinel/llm-sentinel/engine/semantic"
+	"github.com/llm-sentinel/llm-sentinel/engine/topic"
 	"github.com/llm-sentinel/llm-sentinel/engine/trajectory"
 	"github.com/llm-sentinel/llm-sentinel/explain"
 	"github.com/llm-sentinel/llm-sentinel/explain/langchain"
@@ -116,7 +117,7 @@ func New(ctx context.Context, cfg Config, opt Options) (_ *App, err error) {
 	}
 	a.server, err = api.New(cfg.API, api.Deps{
 		Scorer: a.pipeline, Sink: a.pipeline, Decoder: decoder{a.mapper, int(cfg.API.MaxBodyBytes)}, Listing: a.store, Lifecycle: a.pipeline,
-		Feedbacks: a.pipeline, Services: a.pipeline, Health: a, Keys: a.store, OTLP: a.receiver.Handler(a.pipeline),
+		Feedbacks: a.pipeline, Trends: a.pipeline, Services: a.pipeline, Health: a, Keys: a.store, OTLP: a.receiver.Handler(a.pipeline),
 		Markers: a.store, Hooks: hooks, Stream: a.stream, DeadLetters: dead,
 		Gatherer: a.registry, Registerer: a.registry,
 	}, a.log)
@@ -162,6 +163,10 @@ func (a *App) newPipeline(ctx context.Context, observe func(engine.Alert)) (*eng
 	if err != nil {
 		return nil, err
 	}
+	topics, err := topic.New(cfg.Topics)
+	if err != nil {
+		return nil, err
+	}
 	events, err := security.New(cfg.Security, a.registry)
 	if err != nil {
 		return nil, err
@@ -185,6 +190,7 @@ func (a *App) newPipeline(ctx context.Context, observe func(engine.Alert)) (*eng
 		Observe:   observe,
 		Wake:      a.wake(),
 		Events:    events,
+		Topics:    topics,
 		Journal:   a.store, Markers: a.store, Snapshots: a.store, EventLog: a.store, Backlog: a.store, Feedback: a.store, Records: a.store,
 		Registry: a.registry,
 		Logger:   a.log,

@@ -28,6 +28,7 @@ import (
 	"github.com/llm-sentinel/llm-sentinel/engine/screen"
 	"github.com/llm-sentinel/llm-sentinel/engine/security"
 	"github.com/llm-sentinel/llm-sentinel/engine/semantic"
+	"github.com/llm-sentinel/llm-sentinel/engine/topic"
 	"github.com/llm-sentinel/llm-sentinel/engine/trajectory"
 	"github.com/llm-sentinel/llm-sentinel/explain"
 	"github.com/llm-sentinel/llm-sentinel/ingest/genai"
@@ -64,6 +65,7 @@ type Config struct {
 	Security   security.Config   `yaml:"security"`
 	Trajectory trajectory.Config `yaml:"trajectory"`
 	Semantic   semantic.Config   `yaml:"semantic"`
+	Topics     topic.Config      `yaml:"topics"`
 	Embed      EmbedConfig       `yaml:"embed"`
 	Memory     MemoryConfig      `yaml:"memory"`
 	Store      StoreConfig       `yaml:"store"`
@@ -94,6 +96,7 @@ func defaults() Config {
 		Security:   security.DefaultConfig(),
 		Trajectory: trajectory.DefaultConfig(),
 		Semantic:   semantic.DefaultConfig(),
+		Topics:     topic.DefaultConfig(),
 		Embed: EmbedConfig{
 			Provider: EmbedBuiltin, Cache: cache.DefaultConfig(), Batch: batch.DefaultConfig(), Breaker: breaker.DefaultConfig(),
 			Ollama: ollama.DefaultConfig(), OpenAI: openai.DefaultConfig(), LangChain: langchain.DefaultConfig(),
@@ -172,7 +175,7 @@ func (c Config) Validate() error {
 	}{
 		{"api", c.API.Validate}, {"hooks", c.Hooks.Validate}, {"otlp", c.OTLP.Validate}, {"kafka", c.Kafka.Validate}, {"rabbitmq", c.validateRabbitMQ}, {"limits", c.Limits.Validate}, {"redact", c.Redact.Validate},
 		{"engine", c.Engine.Validate}, {"screen", c.Screen.Validate}, {"security", c.Security.Validate}, {"trajectory", c.Trajectory.Validate},
-		{"semantic", c.Semantic.Validate}, {"embed", c.Embed.Validate}, {"memory", c.Memory.Validate},
+		{"semantic", c.Semantic.Validate}, {"topics", c.Topics.Validate}, {"embed", c.Embed.Validate}, {"memory", c.Memory.Validate},
 		{"store", c.Store.Validate}, {"explain", c.Explain.Validate}, {"notify", c.validateNotify},
 	}
 	for _, s := range sections {
