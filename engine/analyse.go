@@ -43,6 +43,11 @@ func (p *Pipeline) examine(ctx context.Context, j *job) {
 	if !j.redacted {
 		j.trace, found = redactTrace(j.trace, p.parts.Redactor)
 	}
+	content, err := p.ask(ctx, p.parts.Content, Observation{Trace: &j.trace})
+	if err != nil {
+		p.log.Error("content detector failed", "error", err)
+	}
+	j.findings = append(j.findings, content...)
 	observations := slices.Collect(p.look(ctx, &j.trace, found)) // all of them, since each memory learns
 	findings, err := p.compare(ctx, slices.Values(observations))
 	switch {
@@ -143,6 +148,11 @@ func (p *Pipeline) Findings(ctx context.Context, t Trace) ([]Finding, error) {
 	}
 	findings = append(findings, workflow...)
 	redacted, found := redactTrace(t, p.parts.Redactor)
+	content, err := p.ask(ctx, p.parts.Content, Observation{Trace: &redacted})
+	if err != nil {
+		return nil, err
+	}
+	findings = append(findings, content...)
 	semantic, err := p.compare(ctx, p.look(ctx, &redacted, found))
 	if err != nil {
 		return nil, &Error{Code: CodeUnavailable, Message: "no vector memory answers", RetryAfter: 5 * time.Second, Err: err}

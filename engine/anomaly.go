@@ -120,8 +120,11 @@ func (k SeriesKey) String() string {
 type Effect struct {
 	Baseline float64 `json:"baseline"`
 	Current  float64 `json:"current"`
-	Unit     string  `json:"unit"` // "s", "tokens", "ratio", "requests", "similarity", "calls"
+	Unit     string  `json:"unit"` // "s", "tokens", "ratio", "requests", "similarity", "calls", "proportion"
 }
+
+// UnitProportion is the unit of what a trace does or does not, of which the current value is 1 or 0; of many traces it is their proportion.
+const UnitProportion = "proportion"
 
 // Ratio is current over baseline, 0 when the baseline is 0.
 func (e Effect) Ratio() float64 {
@@ -136,6 +139,7 @@ var quantities = map[AnomalyType]string{
 	LatencySpike: "latency", ErrorRate: "error proportion", TokenAbuse: "tokens", CostOverrun: "cost", Traffic: "requests",
 	ModelRegression: "time relative to the version before", AgentTrajectory: "calls of one tool in a run",
 	SecurityPattern: "security events", TopicDrift: "share of what users ask", SemanticNovelty: "similarity to what is normal", Jailbreak: "similarity to known attacks",
+	UngroundedResponse: "unsupported share of answers", RetrievalIrrelevant: "similarity of what was searched for and found",
 }
 
 // Quantity is what the effect of an anomaly of this type measures, in words.
@@ -166,6 +170,14 @@ type Finding struct {
 	Excerpt   string    `json:"excerpt,omitempty"`
 	Nearest   *Neighbor `json:"nearest,omitempty"` // nearest normal example, for semantic detectors
 	Known     *Neighbor `json:"known,omitempty"`   // the known attack that it resembles
+}
+
+// quantity is what the effect of the finding measures, in words: of several types some detectors count traces.
+func (f *Finding) quantity() string {
+	if f.Effect.Unit == UnitProportion {
+		return "proportion of answers"
+	}
+	return f.Type.Quantity()
 }
 
 // Contribution is one detector's share in a verdict.

@@ -70,6 +70,19 @@ type Observation struct {
 	Memory Memory
 	Place  string // what the memory is called
 	Model  Model
+	// Findings is, in Learn alone, what the detectors said of the trace when they scored it: a detector whose score needs the texts
+	// learns that score.
+	Findings []Finding
+}
+
+// Own is what a detector said of the trace, by its name, when it was scored. It is for Learn.
+func (o Observation) Own(detector string) (Finding, bool) {
+	for _, f := range o.Findings {
+		if f.Detector == detector {
+			return f, true
+		}
+	}
+	return Finding{}, false
 }
 
 // Pair names the embedder and the memory. What a detector learns of similarities belongs to a pair: each sees every trace.

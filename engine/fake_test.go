@@ -81,6 +81,7 @@ type detector struct {
 	mu      sync.Mutex
 	score   func(Observation) ([]Finding, error)
 	learnt  []TraceID
+	taught  []Finding // what it was told to have said of those
 	asked   []Observation
 	failing error
 	recalls bool // asks the memory before it scores, and learns into it
@@ -115,6 +116,9 @@ func (d *detector) Learn(ctx context.Context, o Observation) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.learnt = append(d.learnt, o.Trace.ID)
+	if own, said := o.Own(d.name); said {
+		d.taught = append(d.taught, own)
+	}
 	return d.failing
 }
 
@@ -612,6 +616,7 @@ type plant struct {
 	cfg       Config
 	screener  *screener
 	workflow  *detector
+	content   *detector
 	semantic  *detector
 	preferred *embedder
 	builtin   *embedder
@@ -628,7 +633,7 @@ type plant struct {
 
 func newPlant(t *testing.T, change ...func(*Config)) *plant {
 	x := &plant{
-		t: t, cfg: DefaultConfig(), screener: &screener{}, workflow: &detector{name: "workflow"}, semantic: &detector{name: "semantic"},
+		t: t, cfg: DefaultConfig(), screener: &screener{}, workflow: &detector{name: "workflow"}, content: &detector{name: "content"}, semantic: &detector{name: "semantic"},
 		preferred: &embedder{model: Model{Name: "preferred", Dimension: 2}}, builtin: &embedder{model: Model{Name: "builtin", Dimension: 2}},
 		memory: &recall{}, standIn: &recall{}, store: newStore(), explainer: &explainer{}, observer: &observer{},
 	}
@@ -658,7 +663,7 @@ func (x *plant) examples() (out []string) {
 func (x *plant) build() {
 	x.t.Helper()
 	parts := Parts{
-		Screener: x.screener, Workflow: []Detector{x.workflow}, Semantic: []Detector{x.semantic},
+		Screener: x.screener, Workflow: []Detector{x.workflow}, Content: []Detector{x.content}, Semantic: []Detector{x.semantic},
 		Lenses:   []Lens{{x.preferred, x.memory, "remote"}, {x.builtin, x.standIn, "embedded"}},
 		Redactor: secretive{}, Explainer: x.explainer, Observe: x.observer.observe, Wake: x.observer.wake,
 		Journal: x.store, Markers: x.store, Snapshots: x.store, EventLog: x.store, Backlog: x.store, Feedback: x.store, Records: x.store,
@@ -680,7 +685,7 @@ func (x *plant) restart() *plant {
 	y := newPlant(x.t)
 	y.cfg, y.store, y.memory, y.traces = x.cfg, x.store, x.memory, x.traces
 	y.screener.score, y.screener.windows = x.screener.score, x.screener.windows
-	y.workflow.score, y.semantic.score = x.workflow.score, x.semantic.score
+	y.workflow.score, y.content.score, y.semantic.score = x.workflow.score, x.content.score, x.semantic.score
 	y.build()
 	return y
 }

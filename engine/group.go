@@ -203,7 +203,7 @@ func (x *group) note(a *Anomaly) {
 		if !ok && len(x.changes) >= 4*maxChanges || ok && have.Effect.Ratio() >= c.Effect.Ratio() {
 			continue
 		}
-		change := Change{What: c.Type.Quantity(), Series: c.Series.String(), Effect: c.Effect}
+		change := Change{What: c.quantity(), Series: c.Series.String(), Effect: c.Effect}
 		if !c.TraceID.IsZero() {
 			change.TraceID, change.SpanID = c.TraceID.String(), c.SpanID.String()
 		}
@@ -599,7 +599,16 @@ func title(in *Incident) string {
 	case TopicDrift:
 		_, topic, _ := strings.Cut(in.Subject.Value, ": ")
 		return fmt.Sprintf("Users ask %s more about %s", where, topic)
+	case UngroundedResponse:
+		return fmt.Sprintf("Answers of %s say what they were not given", where)
+	case RetrievalIrrelevant:
+		return fmt.Sprintf("Searches of %s find nothing to the point", where)
+	case PIIExposure:
+		return fmt.Sprintf("Answers of %s hold personal data or keys", where)
 	case ModelRegression:
+		if in.Subject.Kind == SubjectService {
+			return fmt.Sprintf("Answers of %s got worse", where)
+		}
 		return fmt.Sprintf("%s is worse than its predecessor in %s", who, where)
 	}
 	return fmt.Sprintf("%s in %s", strings.ReplaceAll(string(in.Type), "_", " "), where)

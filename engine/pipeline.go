@@ -25,7 +25,8 @@ type Parts struct {
 	Screener  Screener
 	Events    EventScreener
 	Workflow  []Detector // look at every complete trace; need no vectors
-	Semantic  []Detector // look at flagged and sampled traces
+	Content   []Detector // look at the redacted texts of flagged and sampled traces; need no vectors
+	Semantic  []Detector // look at flagged and sampled traces by the vectors of their texts
 	Lenses    []Lens     // preferred first; when one fails the next stands in, and each learns
 	Redactor  Redactor
 	Explainer Explainer
@@ -631,9 +632,19 @@ func (p *Pipeline) settle(j *job, observations []Observation) {
 }
 
 // stillLearning reports whether a semantic or workflow detector has not seen enough to judge: then there is nothing to protect, and
-// holding the trace back would only delay it.
+// holding the trace back would only delay it. What judges answers does not count: where little is retrieved or answered it learns for
+// long, and must not keep the others unprotected.
 func stillLearning(findings []Finding) bool {
-	return slices.ContainsFunc(findings, func(f Finding) bool { return f.Learning && !screened(&f) })
+	return slices.ContainsFunc(findings, func(f Finding) bool { return f.Learning && !screened(&f) && !ofAnswers(&f) })
+}
+
+// ofAnswers reports whether a finding is about what a model answered, or what it was given to answer from.
+func ofAnswers(f *Finding) bool {
+	switch f.Type {
+	case UngroundedResponse, RetrievalIrrelevant, PIIExposure, SecurityPattern, ModelRegression:
+		return true
+	}
+	return false
 }
 
 // screened reports whether a finding is of the statistical tier, which watches its own windows.
@@ -678,8 +689,8 @@ const doubtful = 0.5
 // learn teaches the detectors what the engine holds to be normal.
 func (p *Pipeline) learn(ctx context.Context, free []heldTrace) {
 	for _, h := range free {
-		for _, d := range p.parts.Workflow {
-			if err := d.Learn(ctx, Observation{Trace: &h.workflow}); err != nil {
+		for _, d := range slices.Concat(p.parts.Workflow, p.parts.Content) {
+			if err := d.Learn(ctx, Observation{Trace: &h.workflow, Findings: h.findings}); err != nil {
 				p.log.Error("detector did not learn", "detector", d.Name(), "error", err)
 			}
 		}

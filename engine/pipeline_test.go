@@ -289,6 +289,40 @@ func TestEachLensLearns(t *testing.T) {
 	})
 }
 
+func TestContentDetectorsNeedNoVectors(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		x := newPlant(t)
+		x.preferred.set(errors.New("down"))
+		x.builtin.set(errors.New("down"))
+		own := material(UngroundedResponse, 0.5)
+		own.Detector, own.Raw = "content", 3
+		x.content.score = func(Observation) ([]Finding, error) { return []Finding{own}, nil }
+		x.run()
+		x.consume(x.trace("tell " + secret))
+		pass(settled)
+		require.NoError(t, x.stop())
+		require.NoError(t, x.Settle(t.Context()))
+		require.Len(t, x.content.asked, 1)
+		require.NotContains(t, x.content.asked[0].Trace.Spans[0].Input[0].Text(), secret, "texts are redacted")
+		require.Len(t, x.content.learnt, 1, "once, whatever the embedders do")
+		require.Equal(t, []Finding{own}, x.content.taught, "it is told what it said when it saw the texts")
+
+		_, err := x.Score(t.Context(), NewTrace(traceID(99), []Span{x.trace("hello")}))
+		require.NoError(t, err)
+		require.Len(t, x.content.asked, 2)
+		x.content.failing = errors.New("broken")
+		_, err = x.Score(t.Context(), NewTrace(traceID(99), []Span{x.trace("hello")}))
+		require.ErrorContains(t, err, "content: broken")
+	})
+}
+
+// While a detector of answers learns, the others are as protected from the beginning of a surge as before.
+func TestDetectorsOfAnswersThatLearnReleaseNothing(t *testing.T) {
+	for about, held := range map[AnomalyType]bool{UngroundedResponse: true, ModelRegression: true, SemanticNovelty: false} {
+		require.Equal(t, !held, stillLearning([]Finding{{Type: about, Learning: true}}), about)
+	}
+}
+
 func TestNoEmbedderAtAllIsCounted(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		x := newPlant(t)

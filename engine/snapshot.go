@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -194,7 +195,7 @@ func (p *Pipeline) eachSnapshotter(closing []settledBatch, do func(name string, 
 	if s, ok := p.parts.Topics.(Snapshotter); ok {
 		do(snapshotTopics, s)
 	}
-	for _, d := range append(append([]Detector(nil), p.parts.Workflow...), p.parts.Semantic...) {
+	for _, d := range slices.Concat(p.parts.Workflow, p.parts.Content, p.parts.Semantic) {
 		if s, ok := d.(Snapshotter); ok {
 			do(snapshotDetector+d.Name(), s)
 		}

@@ -46,6 +46,7 @@ type surgeWindow struct {
 	start         time.Time
 	traces        int
 	below         [len(surgeLevels)]int
+	material      int       // those with a material effect
 	odd           int       // unusual ones
 	unusual       []TraceID // the first of them
 	example       Finding   // the least likely
@@ -91,6 +92,7 @@ func (s *surges) add(f *Finding) {
 	if !f.Material {
 		return
 	}
+	w.material++
 	for i, level := range surgeLevels {
 		if f.P < level {
 			w.below[i]++
@@ -201,6 +203,7 @@ func (s *surges) judge(k surgeKey, x *surge, until time.Time) (best Finding, p f
 				sum.start = w.start
 			}
 			sum.traces += w.traces
+			sum.material += w.material
 			sum.odd += w.odd
 			for l := range sum.below {
 				sum.below[l] += w.below[l]
@@ -227,6 +230,9 @@ func (s *surges) judge(k surgeKey, x *surge, until time.Time) (best Finding, p f
 		best.Traces = sum.unusual
 		count := float64(sum.odd)
 		best.Effect.Baseline, best.Effect.Current = sum.baseline/count, sum.now/count
+		if best.Effect.Unit == UnitProportion {
+			best.Effect.Current = float64(sum.material) / float64(sum.traces)
+		}
 		best.Reason = fmt.Sprintf("%d of %d traces of %s %s are unusual (%s), where chance gives %.0f %%",
 			sum.odd, sum.traces, k.subject.Kind, k.subject.Value, k.detector, 100*unusualBelow)
 	}

@@ -25,6 +25,7 @@ type surgeWindowState struct {
 	Start         time.Time
 	Traces        int
 	Below         []int
+	Material      int
 	Odd           int
 	Unusual       []TraceID
 	Example       *Finding
@@ -41,7 +42,7 @@ func (s *surges) Snapshot(w io.Writer) error {
 			from := &x.windows[i]
 			to := &state.Windows[i]
 			*to = surgeWindowState{
-				Start: from.start, Traces: from.traces, Below: from.below[:], Odd: from.odd, Unusual: from.unusual,
+				Start: from.start, Traces: from.traces, Below: from.below[:], Material: from.material, Odd: from.odd, Unusual: from.unusual,
 				Baseline: from.baseline, Now: from.now,
 			}
 			if from.example.Type != "" {
@@ -76,7 +77,7 @@ func (s *surges) Restore(r io.Reader) error {
 		for i, from := range state.Windows {
 			to := &x.windows[i]
 			*to = surgeWindow{
-				start: from.Start, traces: from.Traces, odd: from.Odd, unusual: from.Unusual, baseline: from.Baseline, now: from.Now,
+				start: from.Start, traces: from.Traces, material: from.Material, odd: from.Odd, unusual: from.Unusual, baseline: from.Baseline, now: from.Now,
 			}
 			copy(to.below[:], from.Below)
 			if from.Example != nil {

@@ -92,6 +92,25 @@ func TestManyUnusualTracesAreASurge(t *testing.T) {
 	require.False(t, x.s.during(&other, 30*time.Minute))
 }
 
+// Of what a trace does or does not, the effect is the proportion of all traces that do, not of the unusual ones.
+func TestSurgeOfAProportionTellsTheProportion(t *testing.T) {
+	t.Parallel()
+	x := newSurging(t, 1)
+	for i := range 40 {
+		f := Finding{Type: ModelRegression, Detector: "refusals", Subject: Subject{SubjectService, "shop"}, P: 1, At: x.now, TraceID: traceID(i + 1)}
+		f.Effect = Effect{Baseline: 0.1, Unit: UnitProportion}
+		if i%2 == 0 {
+			f.P, f.Material, f.Effect.Current = 0.1*(float64(i)+0.5)/40, true, 1
+		}
+		x.s.add(&f)
+	}
+	x.now = x.now.Add(x.s.cfg.Window)
+	found := x.s.advance(x.now)
+	require.Len(t, found, 1)
+	require.InDelta(t, 0.1, found[0].Effect.Baseline, 1e-9)
+	require.Equal(t, 0.5, found[0].Effect.Current)
+}
+
 func TestWhatIsOverIsNotToldAgain(t *testing.T) {
 	t.Parallel()
 	x := newSurging(t, 2)
@@ -176,4 +195,11 @@ func TestLateTracesCountWithTheOpenWindow(t *testing.T) {
 		x.s.add(&f)
 	}
 	require.Len(t, x.window(0, 0, 1e-4), 1)
+}
+
+func TestProportionIsNamedAsOne(t *testing.T) {
+	f := Finding{Type: ModelRegression, Effect: Effect{Unit: UnitProportion}}
+	require.Equal(t, "proportion of answers", f.quantity())
+	f.Effect.Unit = "ratio"
+	require.Equal(t, ModelRegression.Quantity(), f.quantity())
 }

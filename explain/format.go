@@ -47,7 +47,7 @@ func percent(p float64) string {
 
 func quantity(v float64, unit string) string {
 	switch unit {
-	case "ratio":
+	case "ratio", engine.UnitProportion:
 		return percent(v)
 	case "similarity", "":
 		return number(v)

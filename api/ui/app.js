@@ -64,7 +64,7 @@ function refreshAges() {
 }
 
 const words = (name) => name.replaceAll('_', ' ');
-const quantity = (value, unit) => unit === 'ratio' ? percents.format(value) : numbers.format(value) + ' ' + unit;
+const quantity = (value, unit) => unit === 'ratio' || unit === 'proportion' ? percents.format(value) : numbers.format(value) + ' ' + unit;
 const subject = (s) => words(s.kind) + ' ' + s.value;
 const series = (s) => [s.service, s.operation, s.model, s.tool, s.agent, s.region].filter(Boolean).join(' ');
 

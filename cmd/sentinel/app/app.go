@@ -21,6 +21,8 @@ import (
 	"github.com/llm-sentinel/llm-sentinel/api/hook"
 	"github.com/llm-sentinel/llm-sentinel/embed/builtin"
 	"github.com/llm-sentinel/llm-sentinel/engine"
+	"github.com/llm-sentinel/llm-sentinel/engine/grounding"
+	"github.com/llm-sentinel/llm-sentinel/engine/response"
 	"github.com/llm-sentinel/llm-sentinel/engine/screen"
 	"github.com/llm-sentinel/llm-sentinel/engine/security"
 	"github.com/llm-sentinel/llm-sentinel/engine/semantic"
@@ -143,7 +145,11 @@ func (a *App) newPipeline(ctx context.Context, observe func(engine.Alert)) (*eng
 		return nil, err
 	}
 	a.registry.MustRegister(counter("sentinel_store_deliveries_dropped_total", "Dead deliveries that were forgotten because there were too many.", a.store.DroppedDeliveries))
-	lenses, err := a.lenses(ctx, memories)
+	static, err := builtin.New()
+	if err != nil {
+		return nil, err
+	}
+	lenses, err := a.lenses(ctx, memories, static)
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +157,15 @@ func (a *App) newPipeline(ctx context.Context, observe func(engine.Alert)) (*eng
 	if err != nil {
 		return nil, err
 	}
-	loops, err := trajectory.New(cfg.Trajectory)
+	workflow, err := workflowDetectors(cfg, redactor)
+	if err != nil {
+		return nil, err
+	}
+	grounded, err := grounding.New(cfg.Grounding)
+	if err != nil {
+		return nil, err
+	}
+	relevant, err := grounding.NewRetrieval(cfg.Grounding, static)
 	if err != nil {
 		return nil, err
 	}
@@ -181,7 +195,8 @@ func (a *App) newPipeline(ctx context.Context, observe func(engine.Alert)) (*eng
 	}
 	return engine.New(cfg.Engine, engine.Parts{
 		Screener: screener,
-		Workflow: []engine.Detector{loops},
+		Workflow: workflow,
+		Content:  []engine.Detector{grounded, relevant},
 		// Novelty learns last: it remembers what Jailbreak compares with.
 		Semantic:  []engine.Detector{jailbreak, novelty},
 		Lenses:    lenses,
@@ -195,6 +210,31 @@ func (a *App) newPipeline(ctx context.Context, observe func(engine.Alert)) (*eng
 		Registry: a.registry,
 		Logger:   a.log,
 	})
+}
+
+// workflowDetectors look at every complete trace.
+func workflowDetectors(cfg Config, redactor engine.Redactor) ([]engine.Detector, error) {
+	loops, err := trajectory.New(cfg.Trajectory)
+	if err != nil {
+		return nil, err
+	}
+	exposure, err := response.NewExposure(cfg.Response, redactor)
+	if err != nil {
+		return nil, err
+	}
+	leak, err := response.NewLeak(cfg.Response)
+	if err != nil {
+		return nil, err
+	}
+	habits, err := response.NewHabits(cfg.Response)
+	if err != nil {
+		return nil, err
+	}
+	out := []engine.Detector{loops, exposure, leak}
+	for _, h := range habits {
+		out = append(out, h)
+	}
+	return out, nil
 }
 
 // wake is what the pipeline calls when alerts are stored; nil keeps none, since nobody is to be told of them.
@@ -231,11 +271,7 @@ func (a *App) openMemories(ctx context.Context) (memories, error) {
 
 // lenses pairs the embedder with the memory that the configuration chooses, and behind it, where that is another pair, the two that are in
 // this process. Collections keep the models apart.
-func (a *App) lenses(ctx context.Context, m memories) ([]engine.Lens, error) {
-	static, err := builtin.New()
-	if err != nil {
-		return nil, err
-	}
+func (a *App) lenses(ctx context.Context, m memories, static *builtin.Embedder) (_ []engine.Lens, err error) {
 	preferred := &pair{Embedder: static, Memory: m.chosen, connect: func(context.Context) error { return nil }}
 	if a.remote == nil {
 		if a.remote, err = newRemote(a.cfg.Embed, a.log); err != nil {

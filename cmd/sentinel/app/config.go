@@ -25,6 +25,8 @@ import (
 	"github.com/llm-sentinel/llm-sentinel/embed/ollama"
 	"github.com/llm-sentinel/llm-sentinel/embed/openai"
 	"github.com/llm-sentinel/llm-sentinel/engine"
+	"github.com/llm-sentinel/llm-sentinel/engine/grounding"
+	"github.com/llm-sentinel/llm-sentinel/engine/response"
 	"github.com/llm-sentinel/llm-sentinel/engine/screen"
 	"github.com/llm-sentinel/llm-sentinel/engine/security"
 	"github.com/llm-sentinel/llm-sentinel/engine/semantic"
@@ -66,6 +68,8 @@ type Config struct {
 	Trajectory trajectory.Config `yaml:"trajectory"`
 	Semantic   semantic.Config   `yaml:"semantic"`
 	Topics     topic.Config      `yaml:"topics"`
+	Grounding  grounding.Config  `yaml:"grounding"`
+	Response   response.Config   `yaml:"response"`
 	Embed      EmbedConfig       `yaml:"embed"`
 	Memory     MemoryConfig      `yaml:"memory"`
 	Store      StoreConfig       `yaml:"store"`
@@ -96,6 +100,8 @@ func defaults() Config {
 		Security:   security.DefaultConfig(),
 		Trajectory: trajectory.DefaultConfig(),
 		Semantic:   semantic.DefaultConfig(),
+		Grounding:  grounding.DefaultConfig(),
+		Response:   response.DefaultConfig(),
 		Topics:     topic.DefaultConfig(),
 		Embed: EmbedConfig{
 			Provider: EmbedBuiltin, Cache: cache.DefaultConfig(), Batch: batch.DefaultConfig(), Breaker: breaker.DefaultConfig(),
@@ -175,7 +181,7 @@ func (c Config) Validate() error {
 	}{
 		{"api", c.API.Validate}, {"hooks", c.Hooks.Validate}, {"otlp", c.OTLP.Validate}, {"kafka", c.Kafka.Validate}, {"rabbitmq", c.validateRabbitMQ}, {"limits", c.Limits.Validate}, {"redact", c.Redact.Validate},
 		{"engine", c.Engine.Validate}, {"screen", c.Screen.Validate}, {"security", c.Security.Validate}, {"trajectory", c.Trajectory.Validate},
-		{"semantic", c.Semantic.Validate}, {"topics", c.Topics.Validate}, {"embed", c.Embed.Validate}, {"memory", c.Memory.Validate},
+		{"semantic", c.Semantic.Validate}, {"grounding", c.Grounding.Validate}, {"response", c.Response.Validate}, {"topics", c.Topics.Validate}, {"embed", c.Embed.Validate}, {"memory", c.Memory.Validate},
 		{"store", c.Store.Validate}, {"explain", c.Explain.Validate}, {"notify", c.validateNotify},
 	}
 	for _, s := range sections {

@@ -31,6 +31,7 @@ func OfflineConfig(cfg Config) Config {
 	cfg.Semantic.Siblings = 0 // a file may hold the calm runs after the others
 	cfg.Semantic.MinTexts = min(cfg.Semantic.MinTexts, 50)
 	cfg.Semantic.MinScores = min(cfg.Semantic.MinScores, 40)
+	cfg.Grounding.MinScores = min(cfg.Grounding.MinScores, 40)
 	return cfg
 }
 
