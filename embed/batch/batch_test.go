@@ -51,6 +51,12 @@ func (s *server) Embed(ctx context.Context, texts []string) ([][]float32, error)
 	return out, nil
 }
 
+func (s *server) made() [][]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.calls)
+}
+
 func (s *server) Model() engine.Model { return engine.Model{Name: "m", Dimension: 1} }
 
 func newBatch(t *testing.T, s *server, cfg batch.Config) *batch.Embedder {
@@ -91,7 +97,7 @@ func TestCallersThatWaitGoTogether(t *testing.T) {
 		}
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		require.Equal(t, [][]string{{"first"}, {"a", "bb", "ccc"}, {"dddd", "e"}, {"1", "2", "3", "4", "5"}, {"f"}}, s.calls,
+		require.Equal(t, [][]string{{"first"}, {"a", "bb", "ccc"}, {"dddd", "e"}, {"1", "2", "3", "4", "5"}, {"f"}}, s.made(),
 			"nobody waits for company, and who has more than fit goes alone")
 		require.EqualValues(t, 1, e.Joined())
 	})
@@ -105,10 +111,10 @@ func TestCallsAtOnceAreBounded(t *testing.T) {
 			some, check := lengths(t, fmt.Sprintf("%0*d", i+1, 0))
 			ask(t, e, some, check)
 		}
-		require.Len(t, s.calls, 2)
+		require.Len(t, s.made(), 2)
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		require.Len(t, s.calls, 3, "one after the other would be fifty")
+		require.Len(t, s.made(), 3, "one after the other would be fifty")
 	})
 }
 
@@ -127,7 +133,7 @@ func TestNobodyFailsForAnothersText(t *testing.T) {
 		})
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		require.Equal(t, [][]string{{"first"}, {"good", "better", "bad"}, {"good", "better"}, {"bad"}}, s.calls)
+		require.Equal(t, [][]string{{"first"}, {"good", "better", "bad"}, {"good", "better"}, {"bad"}}, s.made())
 	})
 }
 
@@ -146,7 +152,7 @@ func TestServerThatIsDownIsNotAskedForEachCaller(t *testing.T) {
 		}
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		require.Len(t, s.calls, 2)
+		require.Len(t, s.made(), 2)
 	})
 }
 
@@ -177,7 +183,7 @@ func TestCallerThatGoesAwayHoldsNobodyUp(t *testing.T) {
 		})
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		require.Equal(t, [][]string{{"alone"}, {"patient"}}, s.calls)
+		require.Equal(t, [][]string{{"alone"}, {"patient"}}, s.made())
 	})
 }
 
