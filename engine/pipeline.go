@@ -19,7 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Parts are what the pipeline is made of besides itself. All but Events, EventLog, Feedback, Records, Topics, Wake and Observe are
+// Parts are what the pipeline is made of besides itself. All but Events, EventLog, Feedback, Records, Topics, Namer, Wake and Observe are
 // required; Detectors and Lenses may be empty. Without an EventLog a crash forgets the events since the latest snapshot.
 type Parts struct {
 	Screener  Screener
@@ -38,6 +38,7 @@ type Parts struct {
 	Feedback  FeedbackLog // together with Records; without both nobody's word is taken
 	Records   Records
 	Topics    TopicWatcher
+	Namer     TopicNamer // nil: topics are named by their telling words
 	Registry  prometheus.Registerer
 	Logger    *slog.Logger
 
@@ -80,6 +81,7 @@ type Pipeline struct {
 	lessons   lessons
 	sampler   *sampler
 	trends    *trends
+	naming    atomic.Bool // topics are being named
 
 	catchAgain time.Time // wall time until which the backlog is not asked; of the goroutine of the semantic tier
 
@@ -482,7 +484,7 @@ func (p *Pipeline) advance(ctx context.Context, mark time.Time) {
 		p.lastFlush = settled
 		findings = append(findings, p.parts.Screener.Advance(settled)...)
 		findings = append(findings, p.advanceTopics(settled)...)
-		p.noteTrends(settled)
+		p.noteTrends(ctx, settled)
 	} else if len(findings) == 0 {
 		return
 	}

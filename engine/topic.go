@@ -1,6 +1,9 @@
 package engine
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // TopicWatcher follows what users ask. Its methods may be called concurrently. Where it is a Snapshotter too, what it learnt is kept.
 type TopicWatcher interface {
@@ -10,6 +13,14 @@ type TopicWatcher interface {
 	Advance(watermark time.Time) []Finding
 	// Topics lists what users ask, of one service or of all with "", the largest of a service first.
 	Topics(service string) []Topic
+	// Unnamed lists up to n topics that nobody has named, the largest first; NameTopic gives one a name. A topic that is gone is left alone.
+	Unnamed(n int) []Topic
+	NameTopic(of Topic, name string)
+}
+
+// TopicNamer names a topic by its telling words and an example, both redacted. On an error the topic keeps its words.
+type TopicNamer interface {
+	NameTopic(ctx context.Context, terms []string, example string) (string, error)
 }
 
 // Topic is a cluster of what users ask a service.

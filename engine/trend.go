@@ -2,6 +2,7 @@ package engine
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"strings"
 	"sync"
@@ -115,10 +116,39 @@ func (p *Pipeline) Trends(service string) ([]Topic, []SeriesTrend) {
 	return topics, p.trends.list(service)
 }
 
-// noteTrends remembers the baselines once an hour of event time.
-func (p *Pipeline) noteTrends(mark time.Time) {
-	if r, ok := p.parts.Screener.(LearningReporter); ok && p.trends.due(mark) {
+// noteTrends remembers the baselines once an hour of event time, and has new topics named.
+func (p *Pipeline) noteTrends(ctx context.Context, mark time.Time) {
+	if !p.trends.due(mark) {
+		return
+	}
+	if r, ok := p.parts.Screener.(LearningReporter); ok {
 		p.trends.note(r.States())
+	}
+	if p.parts.Namer != nil && p.parts.Topics != nil && !p.replaying && p.naming.CompareAndSwap(false, true) {
+		p.aside.Go(func() {
+			defer p.naming.Store(false)
+			p.nameTopics(ctx)
+		})
+	}
+}
+
+// maxNamed bounds the topics that are named at once: notes wait for the same language model.
+const maxNamed = 4
+
+// namingTimeout bounds a round of naming, and what a stop can wait for it. Wall time.
+const namingTimeout = 20 * time.Second
+
+// nameTopics has the largest topics without a name named. One that cannot be named keeps its telling words, and is tried again.
+func (p *Pipeline) nameTopics(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, namingTimeout)
+	defer cancel()
+	for _, t := range p.parts.Topics.Unnamed(maxNamed) {
+		name, err := p.parts.Namer.NameTopic(ctx, t.Terms, t.Example)
+		if err != nil {
+			p.log.Info("topic keeps its telling words", "service", t.Service, "topic", t.ID, "error", err)
+			continue
+		}
+		p.parts.Topics.NameTopic(t, name)
 	}
 }
 

@@ -152,7 +152,7 @@ func (e *Explainer) ask(ctx context.Context, d *draft, used *usage) (reply, bool
 			return reply{}, false
 		}
 		used.prompt = prompt.Version
-		text, reason := e.complete(ctx, d, Request{System: prompt.System, User: prompt.User, Schema: form, MaxTokens: e.cfg.LLM.MaxOutputTokens}, used)
+		text, reason := e.complete(ctx, d.in.ID, Request{System: prompt.System, User: prompt.User, Schema: form, MaxTokens: e.cfg.LLM.MaxOutputTokens}, used)
 		if reason != "" {
 			used.fallback = reason
 			return reply{}, false
@@ -170,8 +170,8 @@ func (e *Explainer) ask(ctx context.Context, d *draft, used *usage) (reply, bool
 	return reply{}, false
 }
 
-// complete makes one call inside the budget and the time limit. It returns the text, or why there is none.
-func (e *Explainer) complete(ctx context.Context, d *draft, r Request, used *usage) (text, fallback string) {
+// complete makes one call inside the budget and the time limit, about an incident or, with "", about something else. It returns the text, or why there is none.
+func (e *Explainer) complete(ctx context.Context, incident string, r Request, used *usage) (text, fallback string) {
 	reserved := charge{input: estimate(r), output: int64(r.MaxTokens), at: time.Now()}
 	if reserved.input+reserved.output > int64(e.cfg.LLM.ContextTokens) {
 		return "", FallbackTooLarge
@@ -201,7 +201,7 @@ func (e *Explainer) complete(ctx context.Context, d *draft, r Request, used *usa
 	}
 	reason := callFailure(err)
 	if !isOpen(err) && !errors.Is(err, context.Canceled) {
-		e.log.Warn("language model gave no reply", "incident", d.in.ID, "model", e.chat.Name(), "reason", reason, "error", err)
+		e.log.Warn("language model gave no reply", "incident", incident, "model", e.chat.Name(), "reason", reason, "error", err)
 	}
 	return "", reason
 }

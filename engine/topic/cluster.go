@@ -23,6 +23,7 @@ type cluster struct {
 	Words   map[string]float64 // decayed counts of prompts with the word
 	Example string
 	Name    string // once it was told of, so that it keeps it
+	Label   string // that it was given
 	History []engine.TopicPoint
 	P       float64
 

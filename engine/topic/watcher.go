@@ -345,9 +345,46 @@ func (w *Watcher) Topics(of string) []engine.Topic {
 	return out
 }
 
+// Unnamed implements engine.TopicWatcher.
+func (w *Watcher) Unnamed(n int) []engine.Topic {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var out []engine.Topic
+	for _, k := range w.services.Keys() {
+		s, _ := w.services.Peek(k)
+		for _, c := range s.Clusters {
+			if c.Label == "" && c.Weight >= namedFrom {
+				out = append(out, c.topic(k, s))
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b engine.Topic) int {
+		return cmp.Or(cmp.Compare(b.Prompts, a.Prompts), cmp.Compare(a.Service, b.Service), cmp.Compare(a.ID, b.ID))
+	})
+	return out[:min(n, len(out))]
+}
+
+// namedFrom is how many prompts a topic has before it is worth a name.
+const namedFrom = 20
+
+// NameTopic implements engine.TopicWatcher.
+func (w *Watcher) NameTopic(of engine.Topic, name string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s, ok := w.services.Peek(serviceKey{of.Model, of.Service})
+	if !ok {
+		return
+	}
+	for _, c := range s.Clusters {
+		if strconv.Itoa(c.ID) == of.ID {
+			c.Label = name
+		}
+	}
+}
+
 func (c *cluster) topic(k serviceKey, s *service) engine.Topic {
 	t := engine.Topic{
-		ID: strconv.Itoa(c.ID), Service: k.Service, Model: k.Model, Name: cmp.Or(c.Name, c.title(s)), Terms: c.telling(s.Words, s.Total, 8),
+		ID: strconv.Itoa(c.ID), Service: k.Service, Model: k.Model, Name: cmp.Or(c.Label, c.Name, c.title(s)), Terms: c.telling(s.Words, s.Total, 8),
 		Example: c.Example, Prompts: c.Weight, Baseline: c.share.Rate(), P: c.P, FirstSeen: c.Born, LastSeen: c.Last,
 		History: slices.Clone(c.History), State: engine.TopicSteady,
 	}

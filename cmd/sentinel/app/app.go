@@ -193,7 +193,12 @@ func (a *App) newPipeline(ctx context.Context, observe func(engine.Alert)) (*eng
 	if err != nil {
 		return nil, err
 	}
+	var namer engine.TopicNamer
+	if chat != nil {
+		namer = explainer
+	}
 	return engine.New(cfg.Engine, engine.Parts{
+		Namer:    namer,
 		Screener: screener,
 		Workflow: workflow,
 		Content:  []engine.Detector{grounded, relevant},
