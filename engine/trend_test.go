@@ -75,7 +75,7 @@ func (namer) NameTopic(_ context.Context, terms []string, _ string) (string, err
 func TestTopicsAreOfSampledTracesAndGetNames(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		x, w := newPlant(t), &watcher{}
-		x.Pipeline.parts.Topics, x.Pipeline.parts.Namer = w, namer{}
+		x.parts.Topics, x.parts.Namer = w, namer{}
 		x.run()
 		x.consume(x.trace("fine"), x.trace("broken", failed), x.trace("my key is "+secret))
 		pass(time.Minute)
