@@ -138,8 +138,9 @@ func (e Effect) Ratio() float64 {
 var quantities = map[AnomalyType]string{
 	LatencySpike: "latency", ErrorRate: "error proportion", TokenAbuse: "tokens", CostOverrun: "cost", Traffic: "requests",
 	ModelRegression: "time relative to the version before", AgentTrajectory: "calls of one tool in a run",
-	SecurityPattern: "security events", TopicDrift: "share of what users ask", SemanticNovelty: "similarity to what is normal", Jailbreak: "similarity to known attacks",
+	SecurityPattern: "security events", TopicDrift: "share of what users ask", SemanticNovelty: "similarity to what is normal", Jailbreak: "probability of an attack",
 	UngroundedResponse: "unsupported share of answers", RetrievalIrrelevant: "similarity of what was searched for and found",
+	PromptInjection: "probability of an attack",
 }
 
 // Quantity is what the effect of an anomaly of this type measures, in words.

@@ -6,8 +6,17 @@ import (
 )
 
 // RememberAttacks puts texts that are known to be attacks into each lens' memory: redacted, cut and embedded as the texts of traces are.
+// Detectors that learn from attacks learn them.
 // Of a memo the id, text, family, source, time and the kind of its collection count.
 func (p *Pipeline) RememberAttacks(ctx context.Context, known []Memo) error {
+	for _, d := range p.parts.Semantic {
+		if learner, ok := d.(AttackLearner); ok {
+			for _, m := range known {
+				text, _ := p.parts.Redactor.Redact(m.Text)
+				learner.LearnAttack(m.Collection.Kind, text)
+			}
+		}
+	}
 	for _, lens := range p.parts.Lenses {
 		for _, m := range known {
 			text, _ := p.parts.Redactor.Redact(m.Text)

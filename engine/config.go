@@ -103,7 +103,7 @@ func DefaultConfig() Config {
 		FlagBelow:        0.01,
 		ChunkWords:       64,
 		MaxChunks:        64,
-		EmbedKinds:       []TextKind{TextUserPrompt},
+		EmbedKinds:       []TextKind{TextUserPrompt, TextDocument, TextToolResult},
 		HoldBack:         30 * time.Minute,
 		MaxHeld:          2_000,
 		StoreQueue:       20_000,

@@ -61,6 +61,12 @@ type Detector interface {
 	Learn(ctx context.Context, o Observation) error
 }
 
+// AttackLearner is a semantic Detector that also learns from texts that are known to be attacks. The text is whole and redacted; the kind
+// says where it is met.
+type AttackLearner interface {
+	LearnAttack(kind TextKind, text string)
+}
+
 // Observation is a complete trace as detectors see it: its texts redacted, in chunks, embedded where possible. Workflow detectors see
 // the trace as it came, without texts, and may keep counts of it only.
 type Observation struct {

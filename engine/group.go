@@ -595,6 +595,9 @@ func title(in *Incident) string {
 	case AgentTrajectory:
 		return fmt.Sprintf("Agent %s of %s runs in loops", in.Subject.Value, where)
 	case SemanticNovelty:
+		if in.Subject.Kind != SubjectService {
+			return fmt.Sprintf("What %s reads holds something new", where)
+		}
 		return fmt.Sprintf("Users ask %s about something new", where)
 	case TopicDrift:
 		_, topic, _ := strings.Cut(in.Subject.Value, ": ")

@@ -27,7 +27,7 @@ type Config struct {
 	Neighbors    int           `yaml:"neighbors"`     // nearest normal texts that a text is compared with
 	Duplicate    float64       `yaml:"duplicate"`     // similarity from which on a text adds nothing to the memory
 	NoveltyDrop  float64       `yaml:"novelty_drop"`  // least fall of the similarity below the usual
-	AttackFloor  float64       `yaml:"attack_floor"`  // least similarity to a known attack
+	AttackFloor  float64       `yaml:"attack_floor"`  // least probability of an attack
 	ExcerptBytes int           `yaml:"excerpt_bytes"` // of a text kept beside its vector
 
 	MaxNormal  int           `yaml:"max_normal"`  // normal texts kept, a service, operation and kind of text
@@ -40,7 +40,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		Siblings: 30 * time.Minute, MinTexts: 150, MinScores: 100, KeepScores: 256, MaxServices: 256, Neighbors: 3, Duplicate: 0.98,
-		NoveltyDrop: 0.1, AttackFloor: 0.4, ExcerptBytes: 400,
+		NoveltyDrop: 0.1, AttackFloor: 0.5, ExcerptBytes: 400,
 		MaxNormal: 2_000, MaxAge: 60 * 24 * time.Hour, UserShare: 0.1, BurstShare: 0.25,
 	}
 }
@@ -52,8 +52,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("semantic: min_texts and max_services must be positive, min_scores at least 20, keep_scores at least min_scores: %+v", c)
 	case c.Neighbors < 1 || c.Neighbors > 100:
 		return fmt.Errorf("semantic: neighbors must be 1 to 100, is %d", c.Neighbors)
-	case c.Duplicate <= 0 || c.Duplicate > 1 || c.NoveltyDrop < 0 || c.AttackFloor < -1 || c.AttackFloor > 1:
-		return fmt.Errorf("semantic: duplicate must be in (0, 1], novelty_drop not negative, attack_floor in [-1, 1]: %+v", c)
+	case c.Duplicate <= 0 || c.Duplicate > 1 || c.NoveltyDrop < 0 || c.AttackFloor < 0 || c.AttackFloor > 1:
+		return fmt.Errorf("semantic: duplicate must be in (0, 1], novelty_drop not negative, attack_floor in [0, 1]: %+v", c)
 	case c.Siblings < 0:
 		return fmt.Errorf("semantic: siblings must not be negative, is %s", c.Siblings)
 	case c.MaxNormal < c.MinTexts || c.MaxAge <= 0:
@@ -75,15 +75,25 @@ type calibration struct {
 	groups *simplelru.LRU[groupKey, *history]
 }
 
-type groupKey struct{ Pair, Service string }
+type groupKey struct {
+	Pair, Service string
+	Kind          engine.TextKind // "" for all that the detector reads
+}
 
 // history is the calm past of one service, as one pair sees it.
 type history struct {
-	Texts    int                         // seen so far
-	Enough   time.Time                   // event time of the latest of the first cfg.MinTexts
+	Texts   int       // seen so far
+	Enough  time.Time // event time of the latest of the first cfg.MinTexts
+	Scores  books
+	Wording wording
+	Worded  books                 // of surprises by wording
+	Usual   *statistical.Quantity // the effect that is usual
+}
+
+// books keep the calm scores of one kind.
+type books struct {
 	ByLength [len(lengths) + 1]scoreBook // one a class of length
 	All      scoreBook
-	Usual    *statistical.Quantity // the similarity that is usual
 }
 
 // scoreBook keeps calm scores in two generations, so that they follow a memory that grows denser: the complete one answers, the
@@ -135,6 +145,9 @@ func (b *scoreBook) restore(capacity int) {
 
 // lengths are the upper bounds, in words, of the classes of length: the shorter a text, the noisier its vector.
 var lengths = [...]int{6, 14, 32}
+
+// anyLength stands for all classes.
+const anyLength = -1
 
 func lengthClass(text string) int {
 	words := len(strings.Fields(text))
@@ -201,8 +214,11 @@ func (c *calibration) peek(k groupKey) *history {
 
 // pValue is the p-value of a raw score, more meaning stranger; ok is false while there is too little history. A class of length is
 // judged by its own once that is twice what all lengths together need: a tail that is fitted to few scores hides what is strange.
-func (h *history) pValue(cfg Config, raw float64, class int) (p float64, ok bool) {
-	scores := h.ByLength[class].best(2 * cfg.MinScores)
+func (h *books) pValue(cfg Config, raw float64, class int) (p float64, ok bool) {
+	var scores *statistical.Conformal
+	if class != anyLength {
+		scores = h.ByLength[class].best(2 * cfg.MinScores)
+	}
 	if scores == nil {
 		scores = h.All.best(cfg.MinScores)
 	}
@@ -212,8 +228,10 @@ func (h *history) pValue(cfg Config, raw float64, class int) (p float64, ok bool
 	return scores.UpperP(raw), true
 }
 
-func (h *history) add(cfg Config, raw float64, class int) {
-	h.ByLength[class].add(raw, cfg.KeepScores)
+func (h *books) add(cfg Config, raw float64, class int) {
+	if class != anyLength {
+		h.ByLength[class].add(raw, cfg.KeepScores)
+	}
 	h.All.add(raw, cfg.KeepScores)
 }
 
@@ -227,12 +245,12 @@ func (h *history) count(cfg Config, at time.Time) {
 
 // historyState is one history in a snapshot. What is usual is in binary form, to be read into an object made as today's are.
 type historyState struct {
-	Key      groupKey
-	Texts    int
-	Enough   time.Time
-	ByLength [len(lengths) + 1]scoreBook
-	All      scoreBook
-	Usual    []byte
+	Key            groupKey
+	Texts          int
+	Enough         time.Time
+	Scores, Worded books
+	Wording        wording
+	Usual          []byte
 }
 
 // Snapshot implements engine.Snapshotter.
@@ -246,7 +264,7 @@ func (c *calibration) Snapshot(w io.Writer) error {
 		if err != nil {
 			return fmt.Errorf("semantic: snapshot %s: %w", k.Service, err)
 		}
-		out = append(out, historyState{k, h.Texts, h.Enough, h.ByLength, h.All, usual})
+		out = append(out, historyState{k, h.Texts, h.Enough, h.Scores, h.Worded, h.Wording, usual})
 	}
 	if err := gob.NewEncoder(w).Encode(out); err != nil {
 		return fmt.Errorf("semantic: snapshot: %w", err)
@@ -268,11 +286,16 @@ func (c *calibration) Restore(r io.Reader) error {
 		if err := h.Usual.UnmarshalBinary(x.Usual); err != nil {
 			return fmt.Errorf("semantic: restore %s: %w", x.Key.Service, err)
 		}
-		h.Texts, h.Enough, h.ByLength, h.All = x.Texts, x.Enough, x.ByLength, x.All
-		for l := range h.ByLength {
-			h.ByLength[l].restore(c.cfg.KeepScores)
+		if n := len(x.Wording.Pairs); n != 0 && n != 1<<pairBits {
+			return fmt.Errorf("semantic: restore %s: %d counts of pairs", x.Key.Service, n)
 		}
-		h.All.restore(c.cfg.KeepScores)
+		h.Texts, h.Enough, h.Scores, h.Worded, h.Wording = x.Texts, x.Enough, x.Scores, x.Worded, x.Wording
+		for _, b := range []*books{&h.Scores, &h.Worded} {
+			for l := range b.ByLength {
+				b.ByLength[l].restore(c.cfg.KeepScores)
+			}
+			b.All.restore(c.cfg.KeepScores)
+		}
 		restored[i] = h
 	}
 	c.groups.Purge()

@@ -2,105 +2,71 @@ package semantic
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/llm-sentinel/llm-sentinel/engine"
 )
 
-// Jailbreak implements engine.Detector for prompts that resemble known attacks more than they resemble normal prompts. The raw
-// score of a chunk is its similarity to the nearest attack less its similarity to the nearest normal text; the worst chunk counts.
-type Jailbreak struct{ *calibration }
+// Jailbreak implements engine.Detector for prompts that try to turn the model against its operator: what users type, judged by a
+// classifier that ships with the program and learns what is asked here. A prompt is judged as a whole, in each of its readings.
+type Jailbreak struct{ *attacks }
 
-// NewJailbreak returns a detector that has seen nothing.
-func NewJailbreak(cfg Config) (*Jailbreak, error) {
-	c, err := newCalibration(cfg)
+// NewJailbreak returns a detector that knows what ships. The known attacks are kept in mind while it learns.
+func NewJailbreak(cfg Config, known []string) (*Jailbreak, error) {
+	a, err := newAttacks(cfg, shippedJailbreak, known)
 	if err != nil {
 		return nil, err
 	}
-	return &Jailbreak{c}, nil
+	return &Jailbreak{a}, nil
 }
 
 // Name implements engine.Detector.
 func (j *Jailbreak) Name() string { return "jailbreak" }
 
-// compare returns the raw score of a text, the nearest attack (nil when none is remembered) and the nearest normal text (nil when
-// none is).
-func (j *Jailbreak) compare(ctx context.Context, o engine.Observation, t engine.Text) (raw float64, attack, normal *engine.Neighbor, err error) {
-	attacks, err := o.Memory.Nearest(ctx, engine.Query{
-		Filter: engine.Filter{Collection: engine.Collection{Purpose: engine.PurposeAttack, Kind: engine.TextUserPrompt, Model: o.Model}},
-		Vector: t.Vector, K: 1,
-	})
-	if err != nil {
-		return 0, nil, nil, fmt.Errorf("nearest attack: %w", err)
+// read looks at each prompt of a trace.
+func (j *Jailbreak) read(o engine.Observation) []suspect {
+	var out []suspect
+	for _, p := range passages(o.Texts, engine.TextUserPrompt) {
+		out = append(out, j.suspects(p.text, suspect{span: p.span, kind: p.kind, chunk: p.chunks[0]})...)
 	}
-	if len(attacks) == 0 {
-		return 0, nil, nil, nil
-	}
-	near, err := o.Memory.Nearest(ctx, engine.Query{Filter: normalOf(o, t, o.Trace.Spans[t.Span].Service), Vector: t.Vector, K: 1})
-	if err != nil {
-		return 0, nil, nil, fmt.Errorf("nearest normal %s: %w", t.Kind, err)
-	}
-	if len(near) == 0 {
-		return attacks[0].Similarity, &attacks[0], nil, nil
-	}
-	return attacks[0].Similarity - max(0, near[0].Similarity), &attacks[0], &near[0], nil
+	return out
 }
-
-// attackP is the p-value from which on a text is like an attack at all: many prompts that are a little like one, as everything new
-// is, are no campaign.
-const attackP = 0.01
 
 // Score implements engine.Detector.
 func (j *Jailbreak) Score(ctx context.Context, o engine.Observation) ([]engine.Finding, error) {
-	f := engine.Finding{Type: engine.Jailbreak, Detector: j.Name(), At: o.Trace.End(), TraceID: o.Trace.ID, P: 1}
-	looked := false
-	for i, share := range shares(o.Texts) {
-		if share == 0 {
-			continue
-		}
-		t := o.Texts[i]
-		raw, attack, normal, err := j.compare(ctx, o, t)
-		if err != nil {
-			return nil, err
-		}
-		if attack == nil {
-			continue
-		}
-		span := &o.Trace.Spans[t.Span]
-		if !looked {
-			looked = true
-			f.Series, f.Subject, f.Raw = span.Series(), attacker(span), raw
-		}
-		f.Raw = max(f.Raw, raw)
-		j.mu.Lock()
-		h := j.peek(groupKey{o.Pair(), span.Service})
-		p, known := h.pValue(j.cfg, raw, lengthClass(t.Text))
-		usual := h.Usual.Median()
+	j.mu.Lock()
+	seen := j.read(o)
+	if len(seen) == 0 {
 		j.mu.Unlock()
-		if !known {
-			f.Learning = true
-			continue
-		}
-		p = min(1, p/share)
-		if f.Excerpt != "" && p >= f.P {
-			continue
-		}
-		f.P = p
-		f.Series, f.SpanID, f.Excerpt, f.Nearest, f.Known = span.Series(), span.SpanID, t.Text, normal, attack
-		f.Subject = attacker(span)
-		f.Effect = engine.Effect{Baseline: usual, Current: attack.Similarity, Unit: "similarity"}
-		f.Material = attack.Similarity >= j.cfg.AttackFloor && raw > 0
-	}
-	switch {
-	case !looked:
 		return nil, nil
-	case f.Excerpt == "":
-		return []engine.Finding{f}, nil // learning
 	}
-	f.Learning = false
-	f.Material = f.Material && f.P < attackP
-	f.Reason = fmt.Sprintf("a text resembles a known attack (%s): similarity %.2f, normally %.2f", f.Known.Memo.Family, f.Effect.Current, f.Effect.Baseline)
+	s := worst(seen)
+	f := j.judge(o, s, engine.Finding{Type: engine.Jailbreak, Detector: j.Name(), Subject: attacker(&o.Trace.Spans[s.span])})
+	if !f.Learning {
+		s = j.focus(o, s)
+		f.Excerpt = cut(s.text, j.cfg.ExcerptBytes)
+	}
+	j.mu.Unlock()
+	if err := j.explain(ctx, o, s, "a prompt", &f); err != nil {
+		return nil, err
+	}
 	return []engine.Finding{f}, nil
+}
+
+// focus is the chunk of a prompt that looks most like an attack by itself, to be shown.
+func (j *Jailbreak) focus(o engine.Observation, s suspect) suspect {
+	best := s
+	for _, p := range passages(o.Texts, engine.TextUserPrompt) {
+		if p.span != s.span || p.chunks[0] != s.chunk || len(p.chunks) < 2 {
+			continue
+		}
+		var parts []suspect
+		for _, i := range p.chunks {
+			parts = append(parts, j.suspects(o.Texts[i].Text, suspect{span: p.span, kind: p.kind, chunk: i})...)
+		}
+		best = worst(parts)
+		best.how = s.how
+	}
+	return best
 }
 
 // attacker is who sent a prompt: the key, else the user; the service it came to where neither is known.
@@ -114,26 +80,40 @@ func attacker(s *engine.Span) engine.Subject {
 	return engine.Subject{Kind: engine.SubjectService, Value: s.Service}
 }
 
-// Learn implements engine.Detector: it calibrates on normal texts. Attacks are remembered by whoever knows them to be attacks.
-func (j *Jailbreak) Learn(ctx context.Context, o engine.Observation) error {
-	for _, t := range o.Texts {
-		if t.Kind != engine.TextUserPrompt || !engine.Usable(t.Vector) {
-			continue
-		}
-		raw, attack, _, err := j.compare(ctx, o, t)
-		if err != nil {
-			return err
-		}
-		if attack == nil {
-			continue
-		}
-		j.mu.Lock()
-		h := j.of(groupKey{o.Pair(), o.Trace.Spans[t.Span].Service})
-		if h.Texts++; h.Texts > j.cfg.MinTexts {
-			h.add(j.cfg, raw, lengthClass(t.Text))
-			h.Usual.Add(o.Trace.End(), max(0, attack.Similarity))
-		}
-		j.mu.Unlock()
+// Learn implements engine.Detector. A long prompt teaches as a whole and in its chunks.
+func (j *Jailbreak) Learn(_ context.Context, o engine.Observation) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	seen := j.read(o)
+	if !j.fresh(o) || len(seen) == 0 {
+		return nil
 	}
+	j.calibrate(o, worst(seen))
+	for _, p := range passages(o.Texts, engine.TextUserPrompt) {
+		if len(p.chunks) > 1 {
+			for _, i := range p.chunks {
+				seen = append(seen, j.suspects(o.Texts[i].Text, suspect{})...)
+			}
+		}
+	}
+	j.learnCalm(seen)
 	return nil
+}
+
+// LearnAttack implements engine.AttackLearner.
+func (j *Jailbreak) LearnAttack(kind engine.TextKind, text string) {
+	if kind != engine.TextUserPrompt {
+		return
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	looks := []string{text}
+	if parts := pieces(text, pieceWords); len(parts) > 1 {
+		looks = append(looks, parts...)
+	}
+	for _, look := range looks {
+		for _, s := range j.suspects(look, suspect{}) {
+			j.classifier.learn(s.values, true)
+		}
+	}
 }

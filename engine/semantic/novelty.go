@@ -6,14 +6,17 @@ import (
 	"encoding/gob"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/llm-sentinel/llm-sentinel/engine"
+	"github.com/llm-sentinel/llm-sentinel/statistical"
 )
 
-// Novelty implements engine.Detector for what users ask: how far a text is from the nearest normal ones of its service. A long
-// text is compared in chunks and its strangest chunk counts. What is normal is a coreset.
+// Novelty implements engine.Detector for what users ask: how far a text is from the nearest normal ones of its service, and how
+// differently it is put. A long text is compared in chunks and its strangest chunk counts. Of documents and results of tools it judges
+// whether each sentence belongs to the rest. What users normally ask is a coreset.
 type Novelty struct {
 	*calibration
 	normal *coreset // guarded by mu
@@ -70,8 +73,17 @@ func (n *Novelty) nearestNormal(ctx context.Context, o engine.Observation, t eng
 // they have the exponential one that statistical.Conformal goes on with (docs/detectors/semantic_novelty.md has the measurement).
 func strangeness(similarity float64) float64 { return (1 - similarity) * (1 - similarity) }
 
-// Score implements engine.Detector.
+// Score implements engine.Detector: one finding about what users ask, one about what is read for them.
 func (n *Novelty) Score(ctx context.Context, o engine.Observation) ([]engine.Finding, error) {
+	out, err := n.asked(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	return append(out, n.brought(o)...), nil
+}
+
+// asked judges the prompts of a trace, by meaning and by wording.
+func (n *Novelty) asked(ctx context.Context, o engine.Observation) ([]engine.Finding, error) {
 	f := engine.Finding{Type: engine.SemanticNovelty, Detector: n.Name(), At: o.Trace.End(), TraceID: o.Trace.ID, P: 1}
 	looked := false
 	for i, share := range shares(o.Texts) {
@@ -90,8 +102,8 @@ func (n *Novelty) Score(ctx context.Context, o engine.Observation) ([]engine.Fin
 		}
 		f.Raw = max(f.Raw, strangeness(similarity))
 		n.mu.Lock()
-		h := n.peek(groupKey{o.Pair(), span.Service})
-		p, known := h.pValue(n.cfg, strangeness(similarity), lengthClass(t.Text))
+		h := n.peek(groupKey{Pair: o.Pair(), Service: span.Service})
+		p, known := h.Scores.pValue(n.cfg, strangeness(similarity), lengthClass(t.Text))
 		usual := h.Usual.Median()
 		n.mu.Unlock()
 		if !known {
@@ -114,13 +126,121 @@ func (n *Novelty) Score(ctx context.Context, o engine.Observation) ([]engine.Fin
 		return []engine.Finding{f}, nil // learning
 	}
 	f.Learning = false
+	if p, ok := n.wordedP(o); ok {
+		f.P = statistical.Cauchy([]float64{f.P, p}, nil)
+	}
 	f.Material = f.Effect.Baseline-f.Effect.Current >= n.cfg.NoveltyDrop
 	f.Reason = fmt.Sprintf("the prompt is like nothing %s was asked: similarity %.2f, normally %.2f", f.Subject.Value, f.Effect.Current, f.Effect.Baseline)
 	return []engine.Finding{f}, nil
 }
 
+// sentencePairs lists the pairs of words of each sentence of a text, and the sentences.
+func sentencePairs(text string) (sentences []string, pairs [][]uint32) {
+	sentences = units(text)
+	pairs = make([][]uint32, len(sentences))
+	for i, s := range sentences {
+		pairs[i] = framePairs(s)
+	}
+	return sentences, pairs
+}
+
+// telling reports whether a prompt is long enough for its wording to say something: how few words are put is chance.
+func telling(text string) bool { return lengthClass(text) == len(lengths) }
+
+// wordedP is the p-value of the strangest wording among the long prompts of a trace, of which each is judged as a whole; ok is false
+// where there is none, or too little history.
+func (n *Novelty) wordedP(o engine.Observation) (p float64, ok bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p = 1
+	looks := 0.0
+	for _, t := range passages(o.Texts, engine.TextUserPrompt) {
+		if !telling(t.text) {
+			continue
+		}
+		_, pairs := sentencePairs(t.text)
+		h := n.peek(groupKey{Pair: o.Pair(), Service: o.Trace.Spans[t.span].Service})
+		if one, known := h.Worded.pValue(n.cfg, h.Wording.surprise(slices.Concat(pairs...), nil), anyLength); known {
+			p = min(p, one)
+			looks++
+		}
+	}
+	return min(1, p*looks), looks > 0
+}
+
+// brought judges the documents and results of tools of a trace by the sentence of each that belongs there least.
+func (n *Novelty) brought(o engine.Observation) []engine.Finding {
+	f := engine.Finding{Type: engine.SemanticNovelty, Detector: n.Name(), At: o.Trace.End(), TraceID: o.Trace.ID, P: 1, Learning: true}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	texts := passages(o.Texts, engine.TextDocument, engine.TextToolResult)
+	for i, t := range texts {
+		span := &o.Trace.Spans[t.span]
+		if i == 0 {
+			f.Series, f.Subject = span.Series(), brings(span)
+		}
+		sentences, pairs := sentencePairs(t.text)
+		h := n.peek(groupKey{Pair: o.Pair(), Service: span.Service, Kind: t.kind})
+		at, surprise := h.Wording.misfit(pairs)
+		f.Raw = max(f.Raw, surprise)
+		p, known := h.Scores.pValue(n.cfg, surprise, lengthClass(t.text))
+		if !known || len(sentences) == 0 {
+			continue
+		}
+		p = min(1, p*float64(len(texts)))
+		if !f.Learning && p >= f.P {
+			continue
+		}
+		f.P, f.Learning = p, false
+		f.Series, f.SpanID, f.Excerpt, f.Subject = span.Series(), span.SpanID, cut(sentences[at], n.cfg.ExcerptBytes), brings(span)
+		f.Effect = engine.Effect{Baseline: h.Usual.Median(), Current: h.Wording.known(pairs[at]), Unit: "similarity"}
+		f.Material = p < attackP && f.Effect.Baseline-f.Effect.Current >= n.cfg.NoveltyDrop
+		f.Reason = fmt.Sprintf("a sentence does not belong to its document: %.0f %% of its wording is known, normally %.0f %%", 100*f.Effect.Current, 100*f.Effect.Baseline)
+	}
+	if len(texts) == 0 {
+		return nil
+	}
+	return []engine.Finding{f}
+}
+
+// brings is what brought a text in: the tool, or the operation that retrieved it.
+func brings(s *engine.Span) engine.Subject {
+	if s.Tool.Name != "" {
+		return engine.Subject{Kind: engine.SubjectTool, Value: s.Tool.Name}
+	}
+	return engine.Subject{Kind: engine.SubjectOperation, Value: string(s.Operation)}
+}
+
+// learnWording learns how the texts of a trace are put, after it has judged them.
+func (n *Novelty) learnWording(o engine.Observation) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, t := range passages(o.Texts, engine.TextUserPrompt, engine.TextDocument, engine.TextToolResult) {
+		_, pairs := sentencePairs(t.text)
+		key := groupKey{Pair: o.Pair(), Service: o.Trace.Spans[t.span].Service}
+		class := lengthClass(t.text)
+		if t.kind == engine.TextUserPrompt {
+			h := n.of(key)
+			if h.Wording.Texts >= n.cfg.MinTexts && telling(t.text) {
+				h.Worded.add(n.cfg, h.Wording.surprise(slices.Concat(pairs...), nil), anyLength)
+			}
+			h.Wording.learn(pairs)
+			continue
+		}
+		key.Kind = t.kind
+		h := n.of(key)
+		if h.Wording.Texts >= n.cfg.MinTexts && len(pairs) > 0 {
+			at, surprise := h.Wording.misfit(pairs)
+			h.Scores.add(n.cfg, surprise, class)
+			h.Usual.Add(o.Trace.End(), h.Wording.known(pairs[at]))
+		}
+		h.Wording.learn(pairs)
+	}
+}
+
 // Learn implements engine.Detector: it calibrates on the trace's texts and remembers those that add something.
 func (n *Novelty) Learn(ctx context.Context, o engine.Observation) error {
+	n.learnWording(o)
 	var memos []engine.Memo
 	for i, t := range o.Texts {
 		if t.Kind != engine.TextUserPrompt || !engine.Usable(t.Vector) {
@@ -139,10 +259,10 @@ func (n *Novelty) Learn(ctx context.Context, o engine.Observation) error {
 		id, user := o.Trace.ID.String()+"-"+strconv.Itoa(i), hashUser(span.User)
 		var displaced []string
 		n.mu.Lock()
-		h := n.of(groupKey{o.Pair(), span.Service})
+		h := n.of(groupKey{Pair: o.Pair(), Service: span.Service})
 		set := n.normal.of(coresetKey{o.Pair(), span.Service, string(span.Operation), string(t.Kind)})
 		if set.hears(user, n.cfg) && h.Texts >= n.cfg.MinTexts && o.Trace.End().Sub(h.Enough) >= n.cfg.Siblings {
-			h.add(n.cfg, strangeness(similarity), lengthClass(t.Text))
+			h.Scores.add(n.cfg, strangeness(similarity), lengthClass(t.Text))
 			h.Usual.Add(o.Trace.End(), max(0, similarity))
 		}
 		if duplicate {

@@ -17,15 +17,19 @@ func TestRestoredDetectorsAnswerTheSame(t *testing.T) {
 	for name, fresh := range map[string]func() engine.Detector{
 		"novelty":   func() engine.Detector { return novelty(t) },
 		"jailbreak": func() engine.Detector { return jailbreak(t) },
+		"injection": func() engine.Detector { return injection(t) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			before, after := fresh(), fresh()
 			w.teach(t, before, 333) // some scores of the next generation
+			for range 150 {
+				require.NoError(t, before.Learn(t.Context(), w.page(shop)))
+			}
 			var buf bytes.Buffer
 			require.NoError(t, before.(engine.Snapshotter).Snapshot(&buf))
 			require.NoError(t, after.(engine.Snapshotter).Restore(&buf))
-			for range 150 {
-				for _, o := range []engine.Observation{w.prompt(shop), w.prompt(space), w.prompt(attack)} {
+			for range 60 {
+				for _, o := range []engine.Observation{w.prompt(shop), w.prompt(space), w.prompt(attack), w.page(attack)} {
 					require.Equal(t, score(t, before, o), score(t, after, o))
 				}
 				o := w.prompt(shop)
@@ -61,7 +65,7 @@ func TestCorruptSnapshotIsAnError(t *testing.T) {
 	answer := score(t, n, o)
 	var whole, forged bytes.Buffer
 	require.NoError(t, n.Snapshot(&whole))
-	require.NoError(t, gob.NewEncoder(&forged).Encode([]historyState{{Key: groupKey{"tiny", "support"}, Usual: []byte("no")}}))
+	require.NoError(t, gob.NewEncoder(&forged).Encode([]historyState{{Key: groupKey{Pair: "tiny", Service: "support"}, Usual: []byte("no")}}))
 	for name, data := range map[string][]byte{"nothing": nil, "half": whole.Bytes()[:whole.Len()/2], "forged": forged.Bytes()} {
 		t.Run(name, func(t *testing.T) {
 			require.ErrorContains(t, n.Restore(bytes.NewReader(data)), "semantic: restore")

@@ -162,6 +162,11 @@ func (w *world) prompt(vocabulary []string) engine.Observation {
 	return w.observe("support", tiny, engine.TextUserPrompt, w.sentence(vocabulary))
 }
 
+// page is a document.
+func (w *world) page(vocabulary []string) engine.Observation {
+	return w.observe("support", tiny, engine.TextDocument, w.sentence(vocabulary))
+}
+
 func (w *world) teach(t testing.TB, d engine.Detector, n int) {
 	t.Helper()
 	for range n {

@@ -61,3 +61,14 @@ func (t Text) validate() error {
 	}
 	return nil
 }
+
+// Of lists the texts of one kind.
+func Of(texts []Text, kind engine.TextKind) []string {
+	var out []string
+	for _, t := range texts {
+		if t.Kind == kind {
+			out = append(out, t.Text)
+		}
+	}
+	return out
+}

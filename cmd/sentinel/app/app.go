@@ -36,6 +36,7 @@ import (
 	"github.com/llm-sentinel/llm-sentinel/ingest/otlp"
 	"github.com/llm-sentinel/llm-sentinel/ingest/redact"
 	"github.com/llm-sentinel/llm-sentinel/notify"
+	"github.com/llm-sentinel/llm-sentinel/retrieval/attack"
 )
 
 // App is a whole Sentinel in one process.
@@ -173,7 +174,15 @@ func (a *App) newPipeline(ctx context.Context, observe func(engine.Alert)) (*eng
 	if err != nil {
 		return nil, err
 	}
-	jailbreak, err := semantic.NewJailbreak(cfg.Semantic)
+	seed, err := attack.Seed()
+	if err != nil {
+		return nil, err
+	}
+	jailbreak, err := semantic.NewJailbreak(cfg.Semantic, attack.Of(seed, engine.TextUserPrompt))
+	if err != nil {
+		return nil, err
+	}
+	injection, err := semantic.NewInjection(cfg.Semantic, attack.Of(seed, engine.TextDocument))
 	if err != nil {
 		return nil, err
 	}
@@ -202,8 +211,8 @@ func (a *App) newPipeline(ctx context.Context, observe func(engine.Alert)) (*eng
 		Screener: screener,
 		Workflow: workflow,
 		Content:  []engine.Detector{grounded, relevant},
-		// Novelty learns last: it remembers what Jailbreak compares with.
-		Semantic:  []engine.Detector{jailbreak, novelty},
+		// Novelty learns last: it remembers what the others compare with.
+		Semantic:  []engine.Detector{jailbreak, injection, novelty},
 		Lenses:    lenses,
 		Redactor:  redactor,
 		Explainer: explainer,
