@@ -27,7 +27,10 @@ func TestRefusalsSayWhatTheServerSaid(t *testing.T) {
 			_, _ = io.WriteString(w, body)
 		}))
 		transport := NewTransport("s3cret")
-		_, err := (&http.Client{Transport: transport}).Get(host.URL)
+		answer, err := (&http.Client{Transport: transport}).Get(host.URL)
+		if err == nil {
+			require.NoError(t, answer.Body.Close())
+		}
 		var refused *StatusError
 		require.ErrorAs(t, err, &refused)
 		require.Equal(t, http.StatusTeapot, refused.Status)

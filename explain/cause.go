@@ -48,7 +48,6 @@ type cause struct {
 // rank computes the causes, likeliest first; there is always at least one.
 func rank(in engine.Incident, ev engine.Evidence) []cause {
 	row, onset := causesOf(in.Type), onset(in, ev)
-	purest := purestRate(row, ev.Slices)
 	var found []cause
 	for i, s := range ev.Slices {
 		p, known := row[s.Kind]
@@ -56,7 +55,7 @@ func rank(in engine.Incident, ev engine.Evidence) []cause {
 			continue
 		}
 		c := cause{Subject: s.Subject, slice: i, marker: announcedBy(in, ev.Markers, s.Subject, onset)}
-		c.coverage, c.purity = coverage(s), purity(s, purest)
+		c.coverage, c.purity = coverage(s), purity(s, purestRate(row, ev.Slices, s))
 		c.timing = timing(s, ev.Markers, c.marker, onset)
 		c.score = (p.steady + (p.changed-p.steady)*c.timing) * c.coverage * c.purity * support(s.Abnormal)
 		if s.Subject == in.Subject && isAll(s) {
@@ -122,8 +121,8 @@ func coverage(s engine.Slice) float64 {
 // isAll reports whether nearly everything, calm or not, lies in the slice, so that there is nothing to compare it with.
 func isAll(s engine.Slice) bool { return s.AbnormalShare >= 0.95 && s.BaselineShare >= 0.95 }
 
-// purity compares the slice's rate of the abnormal with that outside it, and with the purest slice that could be the cause:
-// what is wide, and therefore mostly healthy, explains less than the narrow slice inside it.
+// purity compares the slice's rate of the abnormal with that outside it, and with the purest slice that could be the cause
+// as well: what is wide, and therefore mostly healthy, explains less than the narrow slice inside it.
 func purity(s engine.Slice, purest float64) float64 {
 	if !(s.Rate > 0) || !(purest > 0) {
 		return 0
@@ -132,16 +131,11 @@ func purity(s engine.Slice, purest float64) float64 {
 	return unit((s.Rate-rest)/(s.Rate+rest)) * unit(s.Rate/purest)
 }
 
-// purestRate is the highest rate among the slices that hold at least half of the abnormal.
-func purestRate(row likely, all []engine.Slice) float64 {
-	var highest float64
+// purestRate is the highest rate among the slices that hold about as much of the abnormal as one.
+func purestRate(row likely, all []engine.Slice, than engine.Slice) float64 {
+	highest := than.Rate
 	for _, s := range all {
-		if _, known := row[s.Kind]; known && s.AbnormalShare >= 0.5 {
-			highest = max(highest, s.Rate)
-		}
-	}
-	if highest == 0 {
-		for _, s := range all {
+		if _, known := row[s.Kind]; known && s.AbnormalShare >= 0.8*than.AbnormalShare {
 			highest = max(highest, s.Rate)
 		}
 	}

@@ -96,6 +96,11 @@ func TestRankingTellsLookAlikesApart(t *testing.T) {
 			t.slice(engine.SubjectAPIKey, "k-1", 55, 60, 0.01)
 			t.slice(engine.SubjectAPIKey, "k-2", 45, 50, 0.01)
 		}, nil, engine.Subject{Kind: engine.SubjectUser, Value: "u-1"}},
+		{"a campaign by one key of which little is caught: the key, not the user whose attacks were caught most often", jailbreak, func(t *traffic) {
+			t.abnormal, t.total = 5, 104
+			t.slice(engine.SubjectAPIKey, "k-1", 5, 48, 0.07)
+			t.slice(engine.SubjectUser, "u-1", 3, 10, 0.01)
+		}, nil, engine.Subject{Kind: engine.SubjectAPIKey, Value: "k-1"}},
 		{"an attacker with one key: the key", jailbreak, func(t *traffic) {
 			t.slice(engine.SubjectTenant, "globex", 100, 110, 0.02)
 			t.slice(engine.SubjectUser, "u-1", 100, 110, 0.02)
