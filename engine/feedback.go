@@ -264,7 +264,7 @@ func (l *Lesson) remembered() (m Memo, ok bool) {
 		m.Collection = Collection{Purpose: PurposeNormal, Kind: kind}
 	case l.Verdict == TruePositive && (l.Case.Type == Jailbreak || l.Case.Type == PromptInjection):
 		m.Collection = Collection{Purpose: PurposeAttack, Kind: kind}
-		m.Family, m.Service, m.Operation = familyConfirmed, "", "" // an attack is one in every service
+		m.Family, m.Service, m.Operation = FamilyConfirmed, "", "" // an attack is one in every service
 	case l.Verdict == TruePositive:
 		m.Collection = Collection{Purpose: PurposeIncident, Kind: TextIncident}
 		m.Text = strings.TrimSpace(l.Case.Title + "\n" + l.Case.Text)
@@ -272,8 +272,8 @@ func (l *Lesson) remembered() (m Memo, ok bool) {
 	return m, l.Teaches && m.Collection.Kind != "" && m.Text != ""
 }
 
-// familyConfirmed is the family of attacks that people confirmed.
-const familyConfirmed = "confirmed"
+// FamilyConfirmed is the family of remembered attacks that people confirmed.
+const FamilyConfirmed = "confirmed"
 
 // exampleKinds are the kinds of text that the examples of an anomaly type are of.
 var exampleKinds = map[AnomalyType]TextKind{

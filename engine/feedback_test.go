@@ -205,7 +205,7 @@ func TestATruePositiveIsRemembered(t *testing.T) {
 		m, ok := l.remembered()
 		require.True(t, ok)
 		require.Equal(t, Collection{Purpose: PurposeAttack, Kind: TextUserPrompt}, m.Collection)
-		require.Equal(t, familyConfirmed, m.Family)
+		require.Equal(t, FamilyConfirmed, m.Family)
 		l.Verdict, l.Case.Type = FalsePositive, LatencySpike
 		_, ok = l.remembered()
 		require.False(t, ok, "there is no text that would be normal")

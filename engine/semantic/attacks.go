@@ -15,6 +15,13 @@ import (
 // is, are no campaign.
 const attackP = 0.01
 
+// What is nearly the same as an attack that people confirmed is one, however usual it looks: from which cosine similarity on, and the
+// p-value that it counts as.
+const (
+	confirmedAlike = 0.9
+	confirmedP     = 1e-6
+)
+
 // attacks is what the detectors of attacks have in common: a classifier that ships with weights and goes on learning, and the calm
 // scores of each service that its scores are judged by. The classifier knows no embedding model, so neither do the histories.
 type attacks struct {
@@ -79,7 +86,8 @@ func (a *attacks) judge(o engine.Observation, s suspect, f engine.Finding) engin
 	return f
 }
 
-// explain adds the known attack that the part is most like, and what it was compared with.
+// explain adds the known attack that the part is most like, and what it was compared with. People's word on that attack outweighs the
+// classifier.
 func (a *attacks) explain(ctx context.Context, o engine.Observation, s suspect, what string, f *engine.Finding) error {
 	if f.Learning {
 		return nil
@@ -106,6 +114,10 @@ func (a *attacks) explain(ctx context.Context, o engine.Observation, s suspect, 
 	if len(near) > 0 {
 		f.Known = &near[0]
 		f.Reason += ", most like " + near[0].Memo.Family
+		if near[0].Memo.Family == engine.FamilyConfirmed && near[0].Similarity >= confirmedAlike {
+			f.P, f.Material, f.Excerpt = min(f.P, confirmedP), true, cut(o.Texts[s.chunk].Text, a.cfg.ExcerptBytes)
+			f.Reason = fmt.Sprintf("%s is nearly an attack that people confirmed: similarity %.2f", what, near[0].Similarity)
+		}
 	}
 	shown := o.Texts[s.chunk]
 	near, err = o.Memory.Nearest(ctx, engine.Query{Filter: normalOf(o, shown, o.Trace.Spans[s.span].Service), Vector: shown.Vector, K: 1})

@@ -78,6 +78,25 @@ func TestWhatIsMerelyNewIsNoJailbreak(t *testing.T) {
 	}
 }
 
+func TestWhatPeopleConfirmedIsAnAttackUntilTheyTakeItBack(t *testing.T) {
+	t.Parallel()
+	w, j := ready(t, 9)
+	again := w.observe("support", tiny, engine.TextUserPrompt, w.sentence(shop))
+	require.False(t, only(t, score(t, j, again)).Material)
+	memo := engine.Memo{
+		ID: "lesson-1", Collection: engine.Collection{Purpose: engine.PurposeAttack, Kind: engine.TextUserPrompt, Model: tiny},
+		Vector: again.Texts[0].Vector, Text: again.Texts[0].Text, Family: engine.FamilyConfirmed, At: began,
+	}
+	require.NoError(t, w.memory.Remember(t.Context(), []engine.Memo{memo}))
+	f := only(t, score(t, j, again))
+	require.True(t, f.Material)
+	require.LessOrEqual(t, f.P, confirmedP)
+	require.Contains(t, f.Reason, "confirmed")
+	require.False(t, only(t, score(t, j, w.observe("support", tiny, engine.TextUserPrompt, w.sentence(shop)))).Material, "what is not nearly the same is judged as before")
+	w.memory.memos = w.memory.memos[:len(w.memory.memos)-1]
+	require.False(t, only(t, score(t, j, again)).Material)
+}
+
 func TestTheChunkThatIsTheAttackIsShown(t *testing.T) {
 	t.Parallel()
 	w, j := ready(t, 8)
