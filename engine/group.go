@@ -321,7 +321,7 @@ func (g *grouper) settle(t AnomalyType) time.Duration {
 }
 
 // supported reports whether the group holds enough abnormal traces, of enough users where a topic is new, for long enough where it
-// is that or only traffic.
+// is that, only traffic, or judged by how alike texts are.
 func (g *grouper) supported(x *group) bool {
 	in := &x.incident
 	if in.Type == SecurityPattern {
@@ -337,7 +337,7 @@ func (g *grouper) supported(x *group) bool {
 	case SemanticNovelty:
 		users := g.actors(x, SubjectUser)
 		return in.Anomalies >= lasting && (len(users) == 0 || len(users) >= g.cfg.MinUsers)
-	case Traffic:
+	case Traffic, UngroundedResponse, RetrievalIrrelevant:
 		return in.Anomalies >= lasting
 	}
 	return true
@@ -352,7 +352,8 @@ func (g *grouper) ripe(x *group) bool {
 	return !x.ready.IsZero()
 }
 
-// lasting is how many anomalies, mostly windows, a new topic or a change of traffic needs: a short burst of either is none.
+// lasting is how many anomalies, mostly windows, a new topic, a change of traffic or what is judged by likeness of texts needs: a short
+// burst of those is none.
 const lasting = 3
 
 // cause finds the group that x is a symptom of, if any: active, or resolved a moment ago.
