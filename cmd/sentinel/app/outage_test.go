@@ -109,7 +109,7 @@ func quick(t *testing.T) app.Config {
 	cfg := config(t)
 	cfg.Engine.SampleRate = 1
 	cfg.Engine.Assembly.QuietAfterRoot, cfg.Engine.AllowedLateness, cfg.Engine.IdleAfter = time.Second, time.Second, 200*time.Millisecond
-	cfg.Semantic.MinTexts, cfg.Semantic.MinScores = 50, 40
+	cfg.Semantic.MinTexts, cfg.Semantic.MinScores, cfg.Semantic.Siblings = 50, 40, 0
 	return cfg
 }
 
