@@ -301,7 +301,12 @@ func TestMarkersAnswerForTheirStorage(t *testing.T) {
 	post := func(change func(*backend)) int {
 		b := newBackend()
 		change(b)
-		s := newServer(t, b, func(c *Config, _ *Deps) { c.EventTimeout = time.Millisecond })
+		s := newServer(t, b, func(c *Config, _ *Deps) {
+			c.EventTimeout = time.Minute
+			if b.neverDone {
+				c.EventTimeout = time.Millisecond
+			}
+		})
 		return send(s, "POST", "/api/v1/events/deployments", body).Code
 	}
 	require.Equal(t, http.StatusTooManyRequests, post(func(b *backend) { b.consumeErr = engine.Errorf(engine.CodeFull, "full") }))
