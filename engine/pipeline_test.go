@@ -181,7 +181,7 @@ func TestFullQueueAsksToComeBack(t *testing.T) {
 
 func TestFullSemanticQueueShedsSamplesAndDefersFlagged(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		x := newPlant(t, func(c *Config) { c.SemanticQueue = 2 })
+		x := newPlant(t, func(c *Config) { c.SemanticQueue, c.AcknowledgeEvery = 2, time.Second })
 		x.screener.score = abnormal
 		x.preferred.hold = make(chan struct{})
 		x.run()
