@@ -130,6 +130,17 @@ type Span struct {
 // Duration is how long the span took; never negative.
 func (s *Span) Duration() time.Duration { return s.End.Sub(s.Start) }
 
+// Caller is who asked: the key, else the user; the service where neither is known.
+func (s *Span) Caller() Subject {
+	switch {
+	case s.APIKey != "":
+		return Subject{SubjectAPIKey, s.APIKey}
+	case s.User != "":
+		return Subject{SubjectUser, s.User}
+	}
+	return Subject{SubjectService, s.Service}
+}
+
 // Usage is what a model call consumed. Cached and reasoning tokens are part of Input and Output.
 type Usage struct {
 	Input         int64   `json:"input_tokens,omitempty"`

@@ -197,13 +197,21 @@ func lastRune(s string) string {
 	return s[len(s)-size:]
 }
 
-// excerpt cuts a text to at most n bytes at a rune boundary.
-func excerpt(s string, n int) string {
+// Cut shortens a text to at most n bytes at a rune boundary.
+func Cut(s string, n int) string {
 	if len(s) <= n {
 		return s
 	}
 	for n > 0 && !utf8.RuneStart(s[n]) {
 		n--
 	}
-	return s[:n] + "…"
+	return s[:n]
+}
+
+// excerpt cuts a text to at most n bytes and says so.
+func excerpt(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return Cut(s, n) + "…"
 }

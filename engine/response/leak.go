@@ -40,7 +40,7 @@ func (l *Leak) Score(_ context.Context, o engine.Observation) ([]engine.Finding,
 	}
 	f := finding(engine.SecurityPattern, l.Name(), o.Trace, span)
 	f.Effect = engine.Effect{Unit: engine.UnitProportion}
-	f.Subject = asker(span)
+	f.Subject = span.Caller()
 	for _, canary := range l.cfg.Canaries {
 		if strings.Contains(text, canary.Reveal()) {
 			f.P, f.Material, f.Effect.Current, f.Spans = certain, true, 1, []engine.SpanID{span.SpanID}
@@ -68,17 +68,6 @@ func (l *Leak) Learn(_ context.Context, o engine.Observation) error {
 		l.learn(f.Series.Service, 0, o.Trace.End(), f.Effect.Current > 0)
 	}
 	return nil
-}
-
-// asker is who got an answer: the key, else the user; the service where neither is known.
-func asker(s *engine.Span) engine.Subject {
-	switch {
-	case s.APIKey != "":
-		return engine.Subject{Kind: engine.SubjectAPIKey, Value: s.APIKey}
-	case s.User != "":
-		return engine.Subject{Kind: engine.SubjectUser, Value: s.User}
-	}
-	return engine.Subject{Kind: engine.SubjectService, Value: s.Service}
 }
 
 // system is what instructed a model call.

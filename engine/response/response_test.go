@@ -296,8 +296,8 @@ func TestCanaryIsCertain(t *testing.T) {
 }
 
 func TestAsker(t *testing.T) {
-	require.Equal(t, engine.Subject{Kind: engine.SubjectUser, Value: "u"}, asker(&engine.Span{User: "u", Service: "s"}))
-	require.Equal(t, engine.Subject{Kind: engine.SubjectService, Value: "s"}, asker(&engine.Span{Service: "s"}))
+	require.Equal(t, engine.Subject{Kind: engine.SubjectUser, Value: "u"}, (&engine.Span{User: "u", Service: "s"}).Caller())
+	require.Equal(t, engine.Subject{Kind: engine.SubjectService, Value: "s"}, (&engine.Span{Service: "s"}).Caller())
 }
 
 func TestSnapshotAndRestore(t *testing.T) {

@@ -80,7 +80,7 @@ func (a *attacks) judge(o engine.Observation, s suspect, f engine.Finding) engin
 		f.Learning = true
 		return f
 	}
-	f.P, f.Excerpt = p, cut(s.text, a.cfg.ExcerptBytes)
+	f.P, f.Excerpt = p, engine.Cut(s.text, a.cfg.ExcerptBytes)
 	f.Effect = engine.Effect{Baseline: h.Usual.Median(), Current: chance(s.logit), Unit: "ratio"}
 	f.Material = f.Effect.Current >= a.cfg.AttackFloor && f.P < attackP
 	return f
@@ -115,7 +115,7 @@ func (a *attacks) explain(ctx context.Context, o engine.Observation, s suspect, 
 		f.Known = &near[0]
 		f.Reason += ", most like " + near[0].Memo.Family
 		if near[0].Memo.Family == engine.FamilyConfirmed && near[0].Similarity >= confirmedAlike {
-			f.P, f.Material, f.Excerpt = min(f.P, confirmedP), true, cut(o.Texts[s.chunk].Text, a.cfg.ExcerptBytes)
+			f.P, f.Material, f.Excerpt = min(f.P, confirmedP), true, engine.Cut(o.Texts[s.chunk].Text, a.cfg.ExcerptBytes)
 			f.Reason = fmt.Sprintf("%s is nearly an attack that people confirmed: similarity %.2f", what, near[0].Similarity)
 		}
 	}

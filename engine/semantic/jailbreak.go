@@ -40,10 +40,10 @@ func (j *Jailbreak) Score(ctx context.Context, o engine.Observation) ([]engine.F
 		return nil, nil
 	}
 	s := worst(seen)
-	f := j.judge(o, s, engine.Finding{Type: engine.Jailbreak, Detector: j.Name(), Subject: attacker(&o.Trace.Spans[s.span])})
+	f := j.judge(o, s, engine.Finding{Type: engine.Jailbreak, Detector: j.Name(), Subject: o.Trace.Spans[s.span].Caller()})
 	if !f.Learning {
 		s = j.focus(o, s)
-		f.Excerpt = cut(s.text, j.cfg.ExcerptBytes)
+		f.Excerpt = engine.Cut(s.text, j.cfg.ExcerptBytes)
 	}
 	j.mu.Unlock()
 	if err := j.explain(ctx, o, s, "a prompt", &f); err != nil {
@@ -67,17 +67,6 @@ func (j *Jailbreak) focus(o engine.Observation, s suspect) suspect {
 		best.how = s.how
 	}
 	return best
-}
-
-// attacker is who sent a prompt: the key, else the user; the service it came to where neither is known.
-func attacker(s *engine.Span) engine.Subject {
-	switch {
-	case s.APIKey != "":
-		return engine.Subject{Kind: engine.SubjectAPIKey, Value: s.APIKey}
-	case s.User != "":
-		return engine.Subject{Kind: engine.SubjectUser, Value: s.User}
-	}
-	return engine.Subject{Kind: engine.SubjectService, Value: s.Service}
 }
 
 // Learn implements engine.Detector. A long prompt teaches as a whole and in its chunks.

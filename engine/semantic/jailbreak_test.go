@@ -165,9 +165,9 @@ func TestATraceTeachesOnceThoughEachLensShowsIt(t *testing.T) {
 
 func TestAttackerIsTheClosestKnownIdentity(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, engine.SubjectAPIKey, attacker(&engine.Span{APIKey: "k", User: "u", Service: "s"}).Kind)
-	require.Equal(t, engine.SubjectUser, attacker(&engine.Span{User: "u", Service: "s"}).Kind)
-	require.Equal(t, engine.SubjectService, attacker(&engine.Span{Service: "s"}).Kind)
+	require.Equal(t, engine.SubjectAPIKey, (&engine.Span{APIKey: "k", User: "u", Service: "s"}).Caller().Kind)
+	require.Equal(t, engine.SubjectUser, (&engine.Span{User: "u", Service: "s"}).Caller().Kind)
+	require.Equal(t, engine.SubjectService, (&engine.Span{Service: "s"}).Caller().Kind)
 }
 
 func TestFailingAttackMemoryIsAnError(t *testing.T) {

@@ -70,7 +70,7 @@ func (n *Novelty) nearestNormal(ctx context.Context, o engine.Observation, t eng
 }
 
 // strangeness is the raw score of a text. Distances to the nearest normal texts have a tail that is lighter than exponential; squared
-// they have the exponential one that statistical.Conformal goes on with (docs/detectors/semantic_novelty.md has the measurement).
+// they have the exponential one that statistical.Conformal goes on with (docs/detectors/novelty.md has the measurement).
 func strangeness(similarity float64) float64 { return (1 - similarity) * (1 - similarity) }
 
 // Score implements engine.Detector: one finding about what users ask, one about what is read for them.
@@ -192,7 +192,7 @@ func (n *Novelty) brought(o engine.Observation) []engine.Finding {
 			continue
 		}
 		f.P, f.Learning = p, false
-		f.Series, f.SpanID, f.Excerpt, f.Subject = span.Series(), span.SpanID, cut(sentences[at], n.cfg.ExcerptBytes), brings(span)
+		f.Series, f.SpanID, f.Excerpt, f.Subject = span.Series(), span.SpanID, engine.Cut(sentences[at], n.cfg.ExcerptBytes), brings(span)
 		f.Effect = engine.Effect{Baseline: h.Usual.Median(), Current: h.Wording.known(pairs[at]), Unit: "similarity"}
 		f.Material = p < attackP && f.Effect.Baseline-f.Effect.Current >= n.cfg.NoveltyDrop
 		f.Reason = fmt.Sprintf("a sentence does not belong to its document: %.0f %% of its wording is known, normally %.0f %%", 100*f.Effect.Current, 100*f.Effect.Baseline)
@@ -285,7 +285,7 @@ func (n *Novelty) Learn(ctx context.Context, o engine.Observation) error {
 		memos = append(memos, engine.Memo{
 			ID:         id,
 			Collection: engine.Collection{Purpose: engine.PurposeNormal, Kind: t.Kind, Model: o.Model},
-			Vector:     t.Vector, Text: cut(t.Text, n.cfg.ExcerptBytes), Service: span.Service, Operation: string(span.Operation),
+			Vector:     t.Vector, Text: engine.Cut(t.Text, n.cfg.ExcerptBytes), Service: span.Service, Operation: string(span.Operation),
 			Version: span.ServiceVersion, Region: span.Region, Source: o.Trace.ID.String(), At: o.Trace.End(),
 		})
 	}
@@ -331,15 +331,4 @@ func (n *Novelty) Restore(r io.Reader) error {
 	defer n.mu.Unlock()
 	n.normal.restore(in.Normal)
 	return nil
-}
-
-// cut shortens a text to at most n bytes at a rune boundary.
-func cut(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	for n > 0 && s[n]&0xC0 == 0x80 {
-		n--
-	}
-	return s[:n]
 }

@@ -1,16 +1,11 @@
 package topic
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/gob"
 	"fmt"
-	"io"
 	"math"
 	"math/rand/v2"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -130,7 +125,7 @@ func (w *Watcher) observe(s *service, trace *engine.Trace, user string, t *engin
 	}
 	words := wordsOf(t.Text)
 	c.add(t.Vector, words)
-	c.Example = cut(t.Text, w.cfg.Excerpt)
+	c.Example = engine.Cut(t.Text, w.cfg.Excerpt)
 	if at.After(c.Last) {
 		c.Last = at
 	}
@@ -312,195 +307,4 @@ func (w *Watcher) open(s *service, end time.Time) {
 		return c.Weight < 0.5
 	})
 	s.Start, s.Sample, s.Prompts, s.PerUser = end, nil, 0, make(map[string]int)
-}
-
-// title names a cluster by its most telling words.
-func (c *cluster) title(s *service) string {
-	if terms := c.telling(s.Words, s.Total, 3); len(terms) > 0 {
-		return strings.Join(terms, ", ")
-	}
-	return "topic " + strconv.Itoa(c.ID)
-}
-
-// Topics implements engine.TopicWatcher.
-func (w *Watcher) Topics(of string) []engine.Topic {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	var out []engine.Topic
-	for _, k := range w.services.Keys() {
-		if of != "" && k.Service != of {
-			continue
-		}
-		s, _ := w.services.Peek(k)
-		for _, c := range s.Clusters {
-			if c.Weight < 2 {
-				continue // one prompt is no topic
-			}
-			out = append(out, c.topic(k, s))
-		}
-	}
-	slices.SortFunc(out, func(a, b engine.Topic) int {
-		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.Model, b.Model), cmp.Compare(b.Prompts, a.Prompts), cmp.Compare(a.ID, b.ID))
-	})
-	return out
-}
-
-// Unnamed implements engine.TopicWatcher.
-func (w *Watcher) Unnamed(n int) []engine.Topic {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	var out []engine.Topic
-	for _, k := range w.services.Keys() {
-		s, _ := w.services.Peek(k)
-		for _, c := range s.Clusters {
-			if c.Label == "" && c.Weight >= namedFrom {
-				out = append(out, c.topic(k, s))
-			}
-		}
-	}
-	slices.SortFunc(out, func(a, b engine.Topic) int {
-		return cmp.Or(cmp.Compare(b.Prompts, a.Prompts), cmp.Compare(a.Service, b.Service), cmp.Compare(a.ID, b.ID))
-	})
-	return out[:min(n, len(out))]
-}
-
-// namedFrom is how many prompts a topic has before it is worth a name.
-const namedFrom = 20
-
-// NameTopic implements engine.TopicWatcher.
-func (w *Watcher) NameTopic(of engine.Topic, name string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	s, ok := w.services.Peek(serviceKey{of.Model, of.Service})
-	if !ok {
-		return
-	}
-	for _, c := range s.Clusters {
-		if strconv.Itoa(c.ID) == of.ID {
-			c.Label = name
-		}
-	}
-}
-
-func (c *cluster) topic(k serviceKey, s *service) engine.Topic {
-	t := engine.Topic{
-		ID: strconv.Itoa(c.ID), Service: k.Service, Model: k.Model, Name: cmp.Or(c.Label, c.Name, c.title(s)), Terms: c.telling(s.Words, s.Total, 8),
-		Example: c.Example, Prompts: c.Weight, Baseline: c.share.Rate(), P: c.P, FirstSeen: c.Born, LastSeen: c.Last,
-		History: slices.Clone(c.History), State: engine.TopicSteady,
-	}
-	if n := len(c.History); n > 0 && c.History[n-1].Of > 0 {
-		t.Share = float64(c.History[n-1].Prompts) / float64(c.History[n-1].Of)
-	}
-	var lately, of int
-	for _, h := range c.History[max(0, len(c.History)-fadingWindows):] {
-		lately += h.Prompts
-		of += h.Of
-	}
-	switch {
-	case s.Latest.Sub(c.Born) < newFor && c.Born.Sub(s.Since) >= newFor:
-		t.State = engine.TopicNew
-	case c.P < growthP:
-		t.State = engine.TopicGrowing
-	case of > 0 && len(c.History) >= fadingWindows && 2*float64(lately) < c.share.Rate()*float64(of):
-		t.State = engine.TopicFading
-	}
-	return t
-}
-
-// fadingWindows are the latest windows over which a topic has to have lost half its share to be fading.
-const fadingWindows = 6
-
-// newFor is how long a topic is new; those of the first time are not, since all were then.
-const newFor = 24 * time.Hour
-
-// cut shortens a text to at most n bytes at a rune boundary.
-func cut(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	for n > 0 && s[n]&0xC0 == 0x80 {
-		n--
-	}
-	return s[:n]
-}
-
-// state is a snapshot: of each service, and of the shares and corrections in binary form, to be read into ones made as today's are.
-type state struct {
-	Key      serviceKey
-	Service  service
-	Shares   [][]byte
-	Inflated []byte
-}
-
-// Snapshot implements engine.Snapshotter.
-func (w *Watcher) Snapshot(out io.Writer) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	states := make([]state, 0, w.services.Len()) // least recently used first
-	for _, k := range w.services.Keys() {
-		s, _ := w.services.Peek(k)
-		x := state{Key: k, Service: *s}
-		for _, c := range s.Clusters {
-			share, err := c.share.MarshalBinary()
-			if err != nil {
-				return fmt.Errorf("topics: snapshot %s: %w", k.Service, err)
-			}
-			x.Shares = append(x.Shares, share)
-		}
-		var err error
-		if x.Inflated, err = s.inflation.MarshalBinary(); err != nil {
-			return fmt.Errorf("topics: snapshot %s: %w", k.Service, err)
-		}
-		states = append(states, x)
-	}
-	var buf bytes.Buffer
-	if err := gob.NewEncoder(&buf).Encode(states); err != nil {
-		return fmt.Errorf("topics: snapshot: %w", err)
-	}
-	_, err := out.Write(buf.Bytes())
-	return err
-}
-
-// Restore implements engine.Snapshotter. On an error nothing changes.
-func (w *Watcher) Restore(r io.Reader) error {
-	var states []state
-	if err := gob.NewDecoder(r).Decode(&states); err != nil {
-		return fmt.Errorf("topics: restore: %w", err)
-	}
-	for i := range states {
-		x := &states[i]
-		if len(x.Shares) != len(x.Service.Clusters) {
-			return fmt.Errorf("topics: restore %s: %d shares of %d topics", x.Key.Service, len(x.Shares), len(x.Service.Clusters))
-		}
-		fresh := w.newService()
-		x.Service.inflation = fresh.inflation
-		if x.Service.Words == nil {
-			x.Service.Words = fresh.Words
-		}
-		if x.Service.PerUser == nil {
-			x.Service.PerUser = fresh.PerUser
-		}
-		if err := x.Service.inflation.UnmarshalBinary(x.Inflated); err != nil {
-			return fmt.Errorf("topics: restore %s: %w", x.Key.Service, err)
-		}
-		for j, c := range x.Service.Clusters {
-			c.share = w.proportion()
-			if err := c.share.UnmarshalBinary(x.Shares[j]); err != nil {
-				return fmt.Errorf("topics: restore %s: %w", x.Key.Service, err)
-			}
-			if c.Words == nil {
-				c.Words = make(map[string]float64)
-			}
-			if c.Users == nil {
-				c.Users = make(map[string]bool)
-			}
-		}
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.services.Purge()
-	for i := range states {
-		w.services.Add(states[i].Key, &states[i].Service)
-	}
-	return nil
 }

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/llm-sentinel/llm-sentinel/engine"
 )
@@ -106,13 +105,10 @@ func (w wireEvent) event() engine.SecurityEvent {
 	return e
 }
 
-// cut shortens a valid text to a number of bytes without breaking a character.
+// cut shortens a valid text, and lets go of the rest.
 func cut(s string, limit int) string {
 	if len(s) <= limit {
 		return s
 	}
-	for limit > 0 && !utf8.RuneStart(s[limit]) {
-		limit--
-	}
-	return strings.Clone(s[:limit])
+	return strings.Clone(engine.Cut(s, limit))
 }

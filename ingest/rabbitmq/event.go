@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/llm-sentinel/llm-sentinel/engine"
 )
@@ -265,11 +264,7 @@ func cut(text string, n int) string {
 	if len(text) <= n {
 		return text
 	}
-	n -= len(marker)
-	for n > 0 && !utf8.RuneStart(text[n]) {
-		n--
-	}
-	return text[:n] + marker
+	return engine.Cut(text, n-len(marker)) + marker
 }
 
 func kindOf(value any) string {
