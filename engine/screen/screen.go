@@ -26,6 +26,7 @@ type Screen struct {
 	pools       *simplelru.LRU[engine.SeriesKey, *statistical.Proportion] // errors of like series
 	services    *simplelru.LRU[string, *service]
 	passedOn    passedOn
+	watchers    []watcher
 	inflation   map[string]*statistical.Inflation // of the windows' own p-values, by detector
 	closedUntil time.Time
 	nothing     baseline // what an unknown series has learnt
@@ -73,6 +74,7 @@ func (s *Screen) reset() error {
 	if s.services, err = simplelru.NewLRU(s.cfg.MaxServices, func(string, *service) { s.evicted.WithLabelValues("service").Inc() }); err != nil {
 		return fmt.Errorf("screen: services: %w", err)
 	}
+	s.watchers = newWatchers(s.cfg)
 	s.inflation = make(map[string]*statistical.Inflation)
 	for _, detector := range []string{"latency", "errors", "traffic", "cost"} {
 		s.inflation[detector] = statistical.NewInflation(s.cfg.HalfLife)
@@ -111,6 +113,9 @@ func (s *Screen) Observe(spans []engine.Span) {
 		}
 		if w := v.window(span.End, s.cfg.Window, s.closedUntil); w != nil {
 			w.add(span, s.cfg.MaxUsers)
+		}
+		for _, x := range s.watchers {
+			x.observe(span, s.closedUntil)
 		}
 	}
 	s.live.WithLabelValues("series").Set(float64(s.series.Len()))
@@ -195,6 +200,9 @@ func (s *Screen) Advance(watermark time.Time) []engine.Finding {
 	for _, name := range s.services.Keys() {
 		v, _ := s.services.Peek(name)
 		out = append(out, s.closeService(name, v, until)...)
+	}
+	for _, x := range s.watchers {
+		out = append(out, x.advance(until)...)
 	}
 	sortFindings(out)
 	return out
@@ -284,6 +292,9 @@ func (s *Screen) Score(t *engine.Trace) []engine.Finding {
 			}
 			out = append(out, f)
 		}
+	}
+	for _, x := range s.watchers {
+		out = append(out, x.score(t)...)
 	}
 	return out
 }

@@ -20,6 +20,7 @@ type snapshot struct {
 	Series      []seriesState
 	Pools       []poolState
 	Services    []serviceState
+	Watchers    map[string][]byte
 	Inflation   map[string][]byte
 	PassedOn    []spanRef // oldest first
 	ClosedUntil time.Time
@@ -100,7 +101,7 @@ func (s *Screen) Snapshot(w io.Writer) error {
 }
 
 func (s *Screen) state() (snapshot, error) {
-	out := snapshot{Format: format, Inflation: make(map[string][]byte), PassedOn: s.passedOn.order, ClosedUntil: s.closedUntil}
+	out := snapshot{Format: format, Watchers: make(map[string][]byte), Inflation: make(map[string][]byte), PassedOn: s.passedOn.order, ClosedUntil: s.closedUntil}
 	for _, x := range s.series.Values() {
 		learnt, err := write(x.base.learners())
 		if err != nil {
@@ -129,6 +130,13 @@ func (s *Screen) state() (snapshot, error) {
 			return out, fmt.Errorf("service %s: %w", name, err)
 		}
 		out.Services = append(out.Services, serviceState{name, learnt, v.Open, v.Last, v.Busy, v.Dear})
+	}
+	for _, x := range s.watchers {
+		data, err := x.MarshalBinary()
+		if err != nil {
+			return out, fmt.Errorf("%s: %w", x.name(), err)
+		}
+		out.Watchers[x.name()] = data
 	}
 	for detector, i := range s.inflation {
 		data, err := i.MarshalBinary()
@@ -160,7 +168,7 @@ func (s *Screen) Restore(r io.Reader) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.series, s.pools, s.services = restored.series, restored.pools, restored.services
-	s.passedOn, s.inflation, s.closedUntil = restored.passedOn, restored.inflation, restored.closedUntil
+	s.watchers, s.passedOn, s.inflation, s.closedUntil = restored.watchers, restored.passedOn, restored.inflation, restored.closedUntil
 	return nil
 }
 
@@ -209,6 +217,15 @@ func (s *Screen) restore(in *snapshot) error {
 			v.Open[n] = w
 		}
 		s.services.Add(state.Name, v)
+	}
+	for _, x := range s.watchers {
+		data, ok := in.Watchers[x.name()]
+		if !ok {
+			continue // of a version that did not have it
+		}
+		if err := x.UnmarshalBinary(data); err != nil {
+			return fmt.Errorf("%s: %w", x.name(), err)
+		}
 	}
 	for detector, i := range s.inflation {
 		data, ok := in.Inflation[detector]
