@@ -29,15 +29,23 @@ func (b Budget) price(c charge) float64 {
 	return (float64(c.input)*b.PriceInput + float64(c.output)*b.PriceOutput) / 1e6
 }
 
-// reserve books the most that a call can use, and reports whether the budget allows it.
-func (s *spending) reserve(c charge) bool {
+// aside is the share of the budget that all but notes may use: what is left is kept for incidents.
+const aside = 0.5
+
+// reserve books the most that a call can use, and reports whether that share of the budget allows it.
+func (s *spending) reserve(c charge, share float64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.turn(c.at)
 	tokens, cost := c.input+c.output, s.limit.price(c)
-	if s.hour.tokens+tokens > s.limit.TokensPerHour || s.day.tokens+tokens > s.limit.TokensPerDay ||
-		s.hour.cost+cost > s.limit.CostPerHour || s.day.cost+cost > s.limit.CostPerDay {
-		return false
+	for _, w := range []struct {
+		window
+		tokens int64
+		cost   float64
+	}{{s.hour, s.limit.TokensPerHour, s.limit.CostPerHour}, {s.day, s.limit.TokensPerDay, s.limit.CostPerDay}} {
+		if float64(w.window.tokens+tokens) > share*float64(w.tokens) || w.window.cost+cost > share*w.cost {
+			return false
+		}
 	}
 	s.add(tokens, cost, c.at)
 	return true

@@ -2,6 +2,7 @@ package explain
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -30,14 +31,15 @@ const (
 
 // Explainer writes notes. It is safe for concurrent use; the language model gets one call at a time.
 type Explainer struct {
-	cfg      Config
-	chat     Chat // nil: deterministic only
-	log      *slog.Logger
-	metrics  *metrics
-	spending *spending
-	breaker  *breaker
-	turn     chan struct{}
-	written  *lru.Cache[key, engine.Explanation]
+	cfg       Config
+	chat      Chat // nil: deterministic only
+	log       *slog.Logger
+	metrics   *metrics
+	spending  *spending
+	breaker   *breaker
+	turn      chan struct{}
+	written   *lru.Cache[key, engine.Explanation]
+	supported *lru.Cache[[sha256.Size]byte, []string] // quotes by question
 }
 
 var _ engine.Explainer = (*Explainer)(nil)
@@ -65,12 +67,17 @@ func New(cfg Config, chat Chat, registry prometheus.Registerer, log *slog.Logger
 	if err != nil {
 		return nil, fmt.Errorf("explain: cache: %w", err)
 	}
+	supported, err := lru.New[[sha256.Size]byte, []string](cfg.CacheSize)
+	if err != nil {
+		return nil, fmt.Errorf("explain: cache: %w", err)
+	}
 	return &Explainer{
 		cfg: cfg, chat: chat, log: log.With("component", "explain"), metrics: m,
-		spending: &spending{limit: cfg.Budget},
-		breaker:  newBreaker(author, log.With("component", "explain")),
-		turn:     make(chan struct{}, 1),
-		written:  written,
+		spending:  &spending{limit: cfg.Budget},
+		breaker:   newBreaker(author, log.With("component", "explain")),
+		turn:      make(chan struct{}, 1),
+		written:   written,
+		supported: supported,
 	}, nil
 }
 
@@ -170,13 +177,18 @@ func (e *Explainer) ask(ctx context.Context, d *draft, used *usage) (reply, bool
 	return reply{}, false
 }
 
-// complete makes one call inside the budget and the time limit, about an incident or, with "", about something else. It returns the text, or why there is none.
+// complete makes one call inside the time limit and the budget: about an incident or, with "", about something else, which has a share of it.
+// It returns the text, or why there is none.
 func (e *Explainer) complete(ctx context.Context, incident string, r Request, used *usage) (text, fallback string) {
 	reserved := charge{input: estimate(r), output: int64(r.MaxTokens), at: time.Now()}
 	if reserved.input+reserved.output > int64(e.cfg.LLM.ContextTokens) {
 		return "", FallbackTooLarge
 	}
-	if !e.spending.reserve(reserved) {
+	share := 1.0
+	if incident == "" {
+		share = aside
+	}
+	if !e.spending.reserve(reserved, share) {
 		return "", FallbackBudget
 	}
 	ctx, cancel := context.WithTimeout(ctx, e.cfg.LLM.Timeout)

@@ -21,7 +21,7 @@ const stackModel = "smollm2:135m"
 const stackNotes = 2
 
 // A real small model writes notes by both protocols. However weak it is, each note either passed the check or is the
-// deterministic one with the reason counted.
+// deterministic one with the reason counted. It also judges an answer, in the form that was asked for.
 func TestRealModelWritesNotes(t *testing.T) {
 	address := os.Getenv("SENTINEL_OLLAMA_URL")
 	if address == "" {
@@ -64,6 +64,11 @@ func TestRealModelWritesNotes(t *testing.T) {
 				t.Logf("%s: author %q fallback %q tokens %d took %s", s.Name, x.Author, x.Fallback, x.Tokens, x.Took.Round(time.Millisecond))
 				t.Logf("summary: %s", x.Summary)
 			}
+			sentences := []string{"The bridge opened in 1931.", "It was painted by the mayor."}
+			quotes, err := e.Support(t.Context(), []string{"The bridge of the harbour opened in 1931 after four years of work."}, sentences)
+			require.NoError(t, err)
+			require.Len(t, quotes, len(sentences))
+			t.Logf("quotes: %q", quotes)
 			var written float64
 			for _, n := range explain.NotesWritten(t, registry) {
 				written += n

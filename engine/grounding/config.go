@@ -11,6 +11,7 @@ type Config struct {
 	MaxBytes       int     `yaml:"max_bytes"`       // of the passages of one answer, and of the answer; the rest is not read
 	SupportDrop    float64 `yaml:"support_drop"`    // least fall of the supported share of an answer below the usual
 	SimilarityDrop float64 `yaml:"similarity_drop"` // least fall of the similarity of query and best document below the usual
+	Judge          bool    `yaml:"judge"`           // ask the language model about the answers that the signals do not settle
 }
 
 // DefaultConfig is what serve uses without a configuration file.

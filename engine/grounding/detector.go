@@ -9,16 +9,19 @@ import (
 )
 
 // Detector implements engine.Detector for answers that what they were given does not support. It scores the last answer of a trace that
-// holds passages to answer from, by lexical signals alone.
-type Detector struct{ *past }
+// holds passages to answer from, by lexical signals; of those that these do not settle, a Judge may be asked.
+type Detector struct {
+	*past
+	judge Judge
+}
 
-// New returns a detector that has seen nothing.
-func New(cfg Config) (*Detector, error) {
+// New returns a detector that has seen nothing. The judge may be nil.
+func New(cfg Config, judge Judge) (*Detector, error) {
 	p, err := newPast(cfg)
 	if err != nil {
 		return nil, err
 	}
-	return &Detector{p}, nil
+	return &Detector{p, judge}, nil
 }
 
 // Name implements engine.Detector.
@@ -26,7 +29,7 @@ func (d *Detector) Name() string { return "grounding" }
 
 // Score implements engine.Detector. It says nothing of a trace without an answer or without passages, and nothing of a refusal, which
 // claims nothing.
-func (d *Detector) Score(_ context.Context, o engine.Observation) ([]engine.Finding, error) {
+func (d *Detector) Score(ctx context.Context, o engine.Observation) ([]engine.Finding, error) {
 	span, answer := response.Last(o.Trace, d.cfg.MaxBytes)
 	if span == nil || response.Refuses(span) {
 		return nil, nil
@@ -42,13 +45,16 @@ func (d *Detector) Score(_ context.Context, o engine.Observation) ([]engine.Find
 		At:      o.Trace.End(), TraceID: o.Trace.ID, SpanID: span.SpanID, Raw: s.raw(),
 		Effect: engine.Effect{Current: s.share, Unit: "ratio"},
 	}
-	if d.judge(&f); f.Learning {
+	if d.weigh(&f); f.Learning {
 		return []engine.Finding{f}, nil
 	}
-	f.Excerpt = s.worst
+	f.Excerpt = s.worst()
 	f.Material = f.Effect.Current-f.Effect.Baseline >= d.cfg.SupportDrop
 	f.Reason = fmt.Sprintf("%.0f %% of what the answer says is in no sentence of what it was given, normally %.0f %%; %.0f names or numbers are new",
 		100*f.Effect.Current, 100*f.Effect.Baseline, s.Invented)
+	if d.judge != nil && f.Material && f.P < doubtful && f.P >= settled {
+		d.ask(ctx, &f, texts, s.lacks)
+	}
 	return []engine.Finding{f}, nil
 }
 

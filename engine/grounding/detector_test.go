@@ -105,7 +105,7 @@ func teach(t testing.TB, d engine.Detector, n int, make func() engine.Observatio
 
 func taught(t testing.TB, w *world) *Detector {
 	t.Helper()
-	d, err := New(config())
+	d, err := New(config(), nil)
 	require.NoError(t, err)
 	teach(t, d, 150, w.grounded)
 	return d
@@ -115,7 +115,7 @@ const fabricated = "The cathedral of Oslo burned down in 1624. King Christian re
 
 func TestLearnsBeforeItSpeaks(t *testing.T) {
 	w := newWorld()
-	d, err := New(config())
+	d, err := New(config(), nil)
 	require.NoError(t, err)
 	teach(t, d, 39, w.grounded)
 	f := score(t, d, w.trace("when?", fabricated, w.document()))
@@ -178,7 +178,7 @@ func TestWhatAnAnswerMayRestOn(t *testing.T) {
 func TestPassagesAreBounded(t *testing.T) {
 	cfg := config()
 	cfg.MaxBytes = 64
-	d, err := New(cfg)
+	d, err := New(cfg, nil)
 	require.NoError(t, err)
 	w := newWorld()
 	o := w.trace("when?", "Nothing else.", strings.Repeat("word ", 1000), strings.Repeat("other ", 1000))
@@ -270,7 +270,7 @@ func TestSnapshotAndRestore(t *testing.T) {
 	answer := score(t, d, o)
 	var whole, forged bytes.Buffer
 	require.NoError(t, d.Snapshot(&whole))
-	again, err := New(config())
+	again, err := New(config(), nil)
 	require.NoError(t, err)
 	require.NoError(t, again.Restore(bytes.NewReader(whole.Bytes())))
 	require.Equal(t, answer, score(t, again, o))
@@ -287,7 +287,7 @@ func TestSnapshotAndRestore(t *testing.T) {
 func TestServicesAreBounded(t *testing.T) {
 	cfg := config()
 	cfg.MaxServices = 1
-	d, err := New(cfg)
+	d, err := New(cfg, nil)
 	require.NoError(t, err)
 	w := newWorld()
 	teach(t, d, 50, w.grounded)
@@ -308,7 +308,7 @@ func TestConfigThatMakesNoSense(t *testing.T) {
 	} {
 		c := DefaultConfig()
 		change(&c)
-		_, err := New(c)
+		_, err := New(c, nil)
 		require.ErrorContains(t, err, "grounding:")
 		_, err = NewRetrieval(c, bag{})
 		require.ErrorContains(t, err, "grounding:")
@@ -318,7 +318,7 @@ func TestConfigThatMakesNoSense(t *testing.T) {
 // FuzzRestore shows that whatever can be restored can be worked with.
 func FuzzRestore(f *testing.F) {
 	w := newWorld()
-	d, err := New(config())
+	d, err := New(config(), nil)
 	require.NoError(f, err)
 	teach(f, d, 45, w.grounded)
 	var buf bytes.Buffer
@@ -327,7 +327,7 @@ func FuzzRestore(f *testing.F) {
 	f.Add([]byte{})
 	o := w.grounded()
 	f.Fuzz(func(t *testing.T, data []byte) {
-		d, err := New(config())
+		d, err := New(config(), nil)
 		require.NoError(t, err)
 		if d.Restore(bytes.NewReader(data)) != nil {
 			return

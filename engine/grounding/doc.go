@@ -7,7 +7,7 @@
 //	tool results        ├─> passages ─┐
 //	long user prompts   ┘             ├─> signals, equally weighted ─> raw score ─> p-value against the service's own past
 //	last answer ──> sentences ────────┘                                   │
-//	                                               doubtful, within the budget ─> a language model is asked (optional)
+//	                                               doubtful ─> Judge, where there is one, quotes or does not
 //
 // A raw score means nothing by itself: services quote, summarise or chat, and each is compared with its own calm past. What is learnt is
 // the raw scores that the engine holds to be normal and how much of an answer is usually covered; no text is kept. It never calls what is

@@ -43,8 +43,8 @@ func (p *past) fresh() *scores {
 	return &scores{statistical.NewConformal(p.cfg.KeepScores, 1), statistical.NewQuantity(statistical.QuantityConfig{})}
 }
 
-// judge gives a finding its p-value and what is usual; it says learning while there are too few scores.
-func (p *past) judge(f *engine.Finding) {
+// weigh gives a finding its p-value and what is usual; it says learning while there are too few scores.
+func (p *past) weigh(f *engine.Finding) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	f.P = 1

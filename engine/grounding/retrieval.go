@@ -61,7 +61,7 @@ func (r *Retrieval) Score(ctx context.Context, o engine.Observation) ([]engine.F
 	if f.Type == "" {
 		return nil, nil
 	}
-	if r.judge(&f); f.Learning {
+	if r.weigh(&f); f.Learning {
 		f.Excerpt = ""
 		return []engine.Finding{f}, nil
 	}

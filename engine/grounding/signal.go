@@ -1,6 +1,7 @@
 package grounding
 
 import (
+	"cmp"
 	"math"
 	"regexp"
 	"slices"
@@ -29,7 +30,21 @@ type signals struct {
 	Dangling float64
 
 	share float64 // of content words that the best sentence lacks, mean over the answer's sentences
-	worst string  // the sentence that lacks most
+	lacks []lack  // the answer's sentences, the one that lacks most first
+}
+
+// lack is a sentence of an answer and the share of its content words that the best sentence of the passages lacks.
+type lack struct {
+	sentence string
+	missing  float64
+}
+
+// worst is the sentence that lacks most.
+func (s *signals) worst() string {
+	if len(s.lacks) == 0 {
+		return ""
+	}
+	return s.lacks[0].sentence
 }
 
 // raw adds the signals up with equal weights, each in units of its standard deviation over the 420 summaries of FaithBench's development
@@ -120,19 +135,15 @@ func (p *passages) compare(answer string) signals {
 	if len(parts) == 0 {
 		parts = []string{answer}
 	}
-	most, counted := -1.0, 0
 	for _, part := range parts {
 		all := words(part)
 		stems := content(all)
 		if len(stems) == 0 {
 			continue
 		}
-		counted++
 		best, missing := p.best(stems)
 		s.Unsupported += missing
-		if missing > most {
-			most, s.worst = missing, part
-		}
+		s.lacks = append(s.lacks, lack{part, missing})
 		if len(p.negated) > 0 && negates(all) != p.negated[best] {
 			s.Negated++
 		}
@@ -143,7 +154,8 @@ func (p *passages) compare(answer string) signals {
 			}
 		}
 	}
-	s.share = s.Unsupported / float64(max(1, counted))
+	slices.SortStableFunc(s.lacks, func(a, b lack) int { return cmp.Compare(b.missing, a.missing) })
+	s.share = s.Unsupported / float64(max(1, len(s.lacks)))
 	for _, w := range words(answer) {
 		if orderWords[w] && !p.stems[stem(w)] {
 			s.Sequenced++

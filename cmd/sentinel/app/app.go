@@ -162,10 +162,6 @@ func (a *App) newPipeline(ctx context.Context, observe func(engine.Alert)) (*eng
 	if err != nil {
 		return nil, err
 	}
-	grounded, err := grounding.New(cfg.Grounding)
-	if err != nil {
-		return nil, err
-	}
 	relevant, err := grounding.NewRetrieval(cfg.Grounding, static)
 	if err != nil {
 		return nil, err
@@ -203,8 +199,16 @@ func (a *App) newPipeline(ctx context.Context, observe func(engine.Alert)) (*eng
 		return nil, err
 	}
 	var namer engine.TopicNamer
+	var judge grounding.Judge
 	if chat != nil {
 		namer = explainer
+		if cfg.Grounding.Judge {
+			judge = explainer
+		}
+	}
+	grounded, err := grounding.New(cfg.Grounding, judge)
+	if err != nil {
+		return nil, err
 	}
 	return engine.New(cfg.Engine, engine.Parts{
 		Namer:    namer,

@@ -192,6 +192,9 @@ func (c Config) Validate() error {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
+	if c.Grounding.Judge && c.Explain.LLM.Provider == explain.ProviderNone {
+		return errors.New("grounding.judge: there is nobody to ask: name a language model in explain.llm")
+	}
 	return nil
 }
 
