@@ -33,8 +33,9 @@ type attacks struct {
 // suspect is one look at a part of a trace.
 type suspect struct {
 	logit  float64
-	text   string // the part, as it stands
-	how    string // the encoding that it was hidden by
+	odd    float64 // surprise of how it is put, beside the texts of its service and the rest of its own text; 0 where that is not known
+	text   string  // the part, as it stands
+	how    string  // the encoding that it was hidden by
 	span   int
 	kind   engine.TextKind
 	chunk  int // of the observation, -1 for none
@@ -65,17 +66,21 @@ func (a *attacks) suspects(text string, like suspect) []suspect {
 	return out
 }
 
+// raw is what a part is ranked by: the evidence that it is an attack and the evidence that it does not belong where it stands, both on a
+// scale of natural logarithms. An instruction is nothing strange among instructions, nor a strange sentence an instruction.
+func (s suspect) raw() float64 { return s.logit + s.odd }
+
 // worst is the most suspicious of some; there must be one.
 func worst(of []suspect) suspect {
-	return slices.MaxFunc(of, func(a, b suspect) int { return cmp.Compare(a.logit, b.logit) })
+	return slices.MaxFunc(of, func(a, b suspect) int { return cmp.Compare(a.raw(), b.raw()) })
 }
 
 // judge makes the finding of the most suspicious part of a trace.
 func (a *attacks) judge(o engine.Observation, s suspect, f engine.Finding) engine.Finding {
 	span := &o.Trace.Spans[s.span]
-	f.At, f.TraceID, f.SpanID, f.Series, f.Raw, f.P = o.Trace.End(), o.Trace.ID, span.SpanID, span.Series(), s.logit, 1
+	f.At, f.TraceID, f.SpanID, f.Series, f.Raw, f.P = o.Trace.End(), o.Trace.ID, span.SpanID, span.Series(), s.raw(), 1
 	h := a.peek(groupKey{Service: span.Service})
-	p, known := h.Scores.pValue(a.cfg, s.logit, anyLength)
+	p, known := h.Scores.pValue(a.cfg, s.raw(), anyLength)
 	if !known {
 		f.Learning = true
 		return f
@@ -134,7 +139,7 @@ func (a *attacks) explain(ctx context.Context, o engine.Observation, s suspect, 
 func (a *attacks) calibrate(o engine.Observation, s suspect) {
 	h := a.of(groupKey{Service: o.Trace.Spans[s.span].Service})
 	if h.Texts++; h.Texts > a.cfg.MinTexts {
-		h.Scores.add(a.cfg, s.logit, anyLength)
+		h.Scores.add(a.cfg, s.raw(), anyLength)
 		h.Usual.Add(o.Trace.End(), chance(s.logit))
 	}
 }

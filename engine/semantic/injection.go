@@ -9,7 +9,7 @@ import (
 
 // Injection implements engine.Detector for instructions that were put into what a model reads: retrieved documents and results of tools,
 // which have nothing to tell a model. A text is judged sentence by sentence, since an instruction in a long document says nothing about
-// the whole of it; the worst sentence counts.
+// the whole of it: by how much it reads like an attack, and by how little it is put as the service's documents are. The worst counts.
 type Injection struct{ *attacks }
 
 // NewInjection returns a detector that knows what ships. The known attacks are kept in mind while it learns.
@@ -28,15 +28,20 @@ func (j *Injection) Name() string { return "injection" }
 func (j *Injection) read(o engine.Observation) []suspect {
 	var out []suspect
 	for _, p := range passages(o.Texts, engine.TextDocument, engine.TextToolResult) {
+		sentences, pairs := sentencePairs(p.text)
+		odd := make([]float64, len(sentences))
+		if h := j.peek(groupKey{Service: o.Trace.Spans[p.span].Service}); h.Wording.Texts >= j.cfg.MinTexts {
+			odd = h.Wording.misfits(pairs)
+		}
 		at := 0 // the chunk that a sentence begins in, as far as sentences come in order
-		for _, u := range units(p.text) {
+		for i, u := range sentences {
 			for k := at; k < len(p.chunks); k++ {
 				if strings.Contains(o.Texts[p.chunks[k]].Text, u) {
 					at = k
 					break
 				}
 			}
-			out = append(out, j.suspects(u, suspect{span: p.span, kind: p.kind, chunk: p.chunks[at]})...)
+			out = append(out, j.suspects(u, suspect{span: p.span, kind: p.kind, chunk: p.chunks[at], odd: odd[i]})...)
 		}
 	}
 	return out
@@ -81,6 +86,10 @@ func (j *Injection) Learn(_ context.Context, o engine.Observation) error {
 	}
 	j.calibrate(o, worst(seen))
 	j.learnCalm(seen)
+	for _, p := range passages(o.Texts, engine.TextDocument, engine.TextToolResult) {
+		_, pairs := sentencePairs(p.text)
+		j.of(groupKey{Service: o.Trace.Spans[p.span].Service}).Wording.learn(pairs)
+	}
 	return nil
 }
 

@@ -120,9 +120,19 @@ func (w *wording) learn(text [][]uint32) {
 // fewPairs is the least number of pairs that a sentence is judged by.
 const fewPairs = 3
 
-// misfit is the sentence of a text that fits least: by pairs of words that are rare in the texts learnt and occur in no other sentence of
-// its own (what a document repeats belongs to it).
+// misfit is the sentence of a text that fits least.
 func (w *wording) misfit(text [][]uint32) (at int, surprise float64) {
+	for i, s := range w.misfits(text) {
+		if s > surprise {
+			at, surprise = i, s
+		}
+	}
+	return at, surprise
+}
+
+// misfits says how little each sentence of a text fits: by pairs of words that are rare in the texts learnt and occur in no other sentence
+// of its own (what a document repeats belongs to it). It is 0 for a sentence of fewer than fewPairs.
+func (w *wording) misfits(text [][]uint32) []float64 {
 	sentences := make(map[uint32]int)
 	for _, pairs := range text {
 		own := make(map[uint32]bool, len(pairs))
@@ -134,13 +144,11 @@ func (w *wording) misfit(text [][]uint32) (at int, surprise float64) {
 		}
 	}
 	repeated := func(p uint32) bool { return sentences[p] > 1 }
+	out := make([]float64, len(text))
 	for i, pairs := range text {
-		if len(pairs) < fewPairs {
-			continue
-		}
-		if s := w.surprise(pairs, repeated); s > surprise {
-			at, surprise = i, s
+		if len(pairs) >= fewPairs {
+			out[i] = w.surprise(pairs, repeated)
 		}
 	}
-	return at, surprise
+	return out
 }
