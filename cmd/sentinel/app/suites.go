@@ -20,6 +20,7 @@ import (
 	"github.com/llm-sentinel/llm-sentinel/evals/explanations"
 	"github.com/llm-sentinel/llm-sentinel/evals/groundedness"
 	"github.com/llm-sentinel/llm-sentinel/evals/prompts"
+	"github.com/llm-sentinel/llm-sentinel/evals/relevance"
 	"github.com/llm-sentinel/llm-sentinel/evals/retrieval"
 	"github.com/llm-sentinel/llm-sentinel/evals/scenarios"
 	"github.com/llm-sentinel/llm-sentinel/evals/timeseries"
@@ -34,6 +35,7 @@ var (
 	_ custom.Pipeline       = (*Offline)(nil)
 	_ groundedness.Pipeline = (*Offline)(nil)
 	_ prompts.Pipeline      = (*Offline)(nil)
+	_ relevance.Pipeline    = (*Offline)(nil)
 	_ scenarios.Pipeline    = (*Offline)(nil)
 	_ traces.Pipeline       = (*Offline)(nil)
 )
@@ -77,6 +79,7 @@ func Suites(ctx context.Context, cfg Config, opt SuiteOptions) (_ []evals.Suite,
 		timeseries.New(timeseries.Screening),
 		prompts.New(pipelines[prompts.Pipeline](parts)),
 		groundedness.New(pipelines[groundedness.Pipeline](parts)),
+		relevance.New(pipelines[relevance.Pipeline](parts)),
 		agentruns.New(pipelines[agentruns.Pipeline](parts)),
 		traces.New(traces.Parts{Open: pipelines[traces.Pipeline](short).Fresh}),
 		days,
