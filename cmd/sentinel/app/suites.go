@@ -24,6 +24,7 @@ import (
 	"github.com/llm-sentinel/llm-sentinel/evals/retrieval"
 	"github.com/llm-sentinel/llm-sentinel/evals/scenarios"
 	"github.com/llm-sentinel/llm-sentinel/evals/timeseries"
+	"github.com/llm-sentinel/llm-sentinel/evals/topics"
 	"github.com/llm-sentinel/llm-sentinel/evals/traces"
 	"github.com/llm-sentinel/llm-sentinel/explain"
 	"github.com/llm-sentinel/llm-sentinel/ingest/genai"
@@ -37,6 +38,7 @@ var (
 	_ prompts.Pipeline      = (*Offline)(nil)
 	_ relevance.Pipeline    = (*Offline)(nil)
 	_ scenarios.Pipeline    = (*Offline)(nil)
+	_ topics.Pipeline       = (*Offline)(nil)
 	_ traces.Pipeline       = (*Offline)(nil)
 )
 
@@ -81,6 +83,7 @@ func Suites(ctx context.Context, cfg Config, opt SuiteOptions) (_ []evals.Suite,
 		groundedness.New(pipelines[groundedness.Pipeline](parts)),
 		relevance.New(pipelines[relevance.Pipeline](parts)),
 		agentruns.New(pipelines[agentruns.Pipeline](parts)),
+		topics.New(topics.Parts{Open: pipelines[topics.Pipeline](parts).Fresh}),
 		traces.New(traces.Parts{Open: pipelines[traces.Pipeline](short).Fresh}),
 		days,
 		notes,
