@@ -56,6 +56,8 @@ func newEval() *cobra.Command {
 		Long: `Runs offline suites through the code that serves, and writes report.json, report.html and junit.xml. Without names all suites run, except
 that only your own do when --suite is given.
 
+The suites are timeseries, prompts, groundedness, relevance, agent-runs, topics, traces, scenarios, explanations, retrieval and embedding.
+
 Without --model what must be learnt is cross-validated inside the data; with it nothing is learnt from the data. The exit code is 3 when
 a figure fell beyond the interval of --compare, or is worse than a suite of yours requires.`,
 		Example: `  sentinel eval --data dev --out report

@@ -3,13 +3,17 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/llm-sentinel/llm-sentinel/cmd/sentinel/app"
 )
 
 // manySteps is a suite whose run keeps a step for each of 20 folds.
@@ -69,4 +73,19 @@ func TestEvalIsInterruptedAndResumed(t *testing.T) {
 	require.NoError(t, exec.Command("sentinel", "eval", "--suite", suite, "--out", parts, "--resume").Run())
 	require.Equal(t, figures(t, whole), figures(t, parts))
 	require.Zero(t, kept(), "a run that ended leaves no steps")
+}
+
+func TestEvalHelpListsTheSuites(t *testing.T) {
+	cfg, err := app.DefaultConfig()
+	require.NoError(t, err)
+	suites, release, err := app.Suites(t.Context(), cfg, app.SuiteOptions{Folder: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	defer release()
+	_, listed, _ := strings.Cut(newEval().Long, "The suites are ")
+	listed, _, _ = strings.Cut(listed, ".")
+	var names []string
+	for _, s := range suites {
+		names = append(names, s.Name())
+	}
+	require.Equal(t, names, strings.Split(strings.ReplaceAll(listed, " and ", ", "), ", "), "in the order in which they run")
 }

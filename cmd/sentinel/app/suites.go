@@ -75,6 +75,8 @@ func Suites(ctx context.Context, cfg Config, opt SuiteOptions) (_ []evals.Suite,
 	if err != nil {
 		return nil, release, err
 	}
+	local := parts // topics are followed by the built-in embedder; a model server would take hours to embed what the others look at
+	local.cfg.Embed.Provider, local.shared = EmbedBuiltin, nil
 	short := parts
 	short.cfg = shortHistory(cfg)
 	return []evals.Suite{
@@ -83,7 +85,7 @@ func Suites(ctx context.Context, cfg Config, opt SuiteOptions) (_ []evals.Suite,
 		groundedness.New(pipelines[groundedness.Pipeline](parts)),
 		relevance.New(pipelines[relevance.Pipeline](parts)),
 		agentruns.New(pipelines[agentruns.Pipeline](parts)),
-		topics.New(topics.Parts{Open: pipelines[topics.Pipeline](parts).Fresh}),
+		topics.New(topics.Parts{Open: pipelines[topics.Pipeline](local).Fresh}),
 		traces.New(traces.Parts{Open: pipelines[traces.Pipeline](short).Fresh}),
 		days,
 		notes,
