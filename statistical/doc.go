@@ -11,6 +11,7 @@
 //   - [Rate] learns how many events a window of time brings, with the rhythm of the day.
 //   - [HeavyHitters] finds the keys that account for most of a quantity, in bounded memory.
 //   - [TwoSample] compares version against version.
+//   - [Joint] learns how numbers that are observed together depend on each other.
 //   - [Novelty] finds what a series of values never showed before.
 //   - [Conformal] turns any detector's raw score into a p-value.
 //   - [Cauchy] combines p-values that may depend on each other, [Score] puts one on the common scale, and [Alpha] moves

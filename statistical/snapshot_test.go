@@ -114,6 +114,23 @@ func kinds() []kind {
 				return []float64{float64(c.Len()), c.UpperP(-1), c.UpperP(3), c.UpperP(30), c.UpperP(1e9)}
 			},
 		},
+		{
+			name: "joint",
+			make: func() learner { return NewJoint(JointConfig{Dimensions: 3}) },
+			teach: func(l learner, i int) {
+				missing := value(i + 1)
+				if i%3 == 0 {
+					missing = math.NaN()
+				}
+				l.(*Joint).Add(at(i), []float64{value(i), 2 * value(i), missing})
+			},
+			ask: func(l learner) []float64 {
+				j := l.(*Joint)
+				var out [3]Deviation
+				j.Deviations([]float64{1, -1, 5}, out[:])
+				return []float64{j.Count(), out[0].Expected, out[0].Sigmas, out[1].Sigmas, out[2].Expected, out[2].Sigmas}
+			},
+		},
 	}
 }
 
