@@ -652,7 +652,7 @@ func ofAnswers(f *Finding) bool {
 // screened reports whether a finding is of the statistical tier, which watches its own windows.
 func screened(f *Finding) bool {
 	switch f.Type {
-	case LatencySpike, ErrorRate, TokenAbuse:
+	case LatencySpike, ErrorRate, TokenAbuse, CostOverrun:
 		return true
 	}
 	return false

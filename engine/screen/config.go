@@ -25,6 +25,13 @@ type Config struct {
 	// TrafficRatio is the least factor by which traffic rises or falls. A rise alone harms nobody, so it is high.
 	TrafficRatio    float64 `yaml:"traffic_ratio"`
 	RegressionRatio float64 `yaml:"regression_ratio"` // least factor of one version's median over the other's
+
+	MaxCallSeries  int     `yaml:"max_call_series"`  // series of model calls whose numbers beside latency and tokens are followed
+	CallCostExcess float64 `yaml:"call_cost_excess"` // least excess of one call's cost, in the currency of the spans
+	// JointRatio is the least factor of one number of a call over what its other numbers lead to expect, JointTokenExcess the least
+	// excess where that is tokens; latency_excess and call_cost_excess hold for the others.
+	JointRatio       float64 `yaml:"joint_ratio"`
+	JointTokenExcess int     `yaml:"joint_token_excess"`
 }
 
 // DefaultConfig is what serve uses without a configuration file.
@@ -46,6 +53,11 @@ func DefaultConfig() Config {
 		CostRatio:       3,
 		TrafficRatio:    10,
 		RegressionRatio: 1.3,
+		MaxCallSeries:   1_024,
+		CallCostExcess:  0.01,
+
+		JointRatio:       2,
+		JointTokenExcess: 200,
 	}
 }
 
@@ -71,6 +83,10 @@ func (c Config) Validate() error {
 		{"cost_ratio", c.CostRatio, 1},
 		{"traffic_ratio", c.TrafficRatio, 1},
 		{"regression_ratio", c.RegressionRatio, 1},
+		{"max_call_series", float64(c.MaxCallSeries), 1},
+		{"call_cost_excess", c.CallCostExcess, 0},
+		{"joint_ratio", c.JointRatio, 1},
+		{"joint_token_excess", float64(c.JointTokenExcess), 0},
 	} {
 		if !(p.value >= p.least) {
 			return fmt.Errorf("screen: %s must be at least %v, is %v", p.name, p.least, p.value)

@@ -21,6 +21,9 @@ type watcher interface {
 }
 
 // newWatchers makes every watcher, with nothing seen.
-func newWatchers(Config) []watcher {
-	return nil
+func newWatchers(cfg Config) []watcher {
+	return []watcher{
+		newCalls(cfg),
+		newJoint(cfg),
+	}
 }
