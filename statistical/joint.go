@@ -66,6 +66,7 @@ type Joint struct {
 type Deviation struct {
 	Expected float64 // what the others lead to expect
 	Sigmas   float64 // how far it lies from that, in standard deviations of what is left; negative below
+	Alone    float64 // how far it lies from its own mean, in its own standard deviations
 }
 
 // NewJoint returns a Joint that has seen nothing.
@@ -128,7 +129,7 @@ func (j *Joint) Deviations(x []float64, out []Deviation) {
 			sum += w * j.z[k]
 		}
 		// Given the others, the number is normal around its reconstruction with variance 1/row[i], in units of its scale.
-		out[i] = Deviation{Expected: x[i] - sum/row[i]*j.scale[i], Sigmas: sum / math.Sqrt(row[i])}
+		out[i] = Deviation{Expected: x[i] - sum/row[i]*j.scale[i], Sigmas: sum / math.Sqrt(row[i]), Alone: j.z[i]}
 		if math.IsNaN(x[i]) {
 			out[i] = Deviation{Expected: math.NaN()}
 		}

@@ -2,6 +2,7 @@ package screen
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/gob"
 	"fmt"
 	"math"
@@ -91,6 +92,7 @@ type callSeries [len(measures)]*measured
 
 type measured struct {
 	base    *statistical.Quantity
+	median  float64 // of base, which changes with windows alone
 	values  samples[callValue]
 	closed  []callTally // oldest first, at most the longest horizon
 	strange time.Time   // since when its windows show something; zero when calm
@@ -172,6 +174,7 @@ func (c *calls) advance(until time.Time) []engine.Finding {
 	slices.SortStableFunc(all, func(a, b ended) int { return a.w.Start.Compare(b.w.Start) })
 	var out []engine.Finding
 	for _, e := range all {
+		slices.SortFunc(e.w.Values, func(a, b callValue) int { return cmp.Compare(a.Value, b.Value) })
 		showed := false
 		if measures[e.measure].windows {
 			f := c.judge(e.key, &measures[e.measure], e.m, e.w)
@@ -195,32 +198,15 @@ func (c *calls) judge(key engine.SeriesKey, of *measure, m *measured, w sample[c
 	if f.Learning {
 		return f
 	}
-	t := callTally{Start: w.Start, Values: len(w.Values)}
-	values := make([]float64, len(w.Values))
-	for i, v := range w.Values {
-		values[i] = v.Value
-		p := m.base.UpperP(v.Value)
-		if p < 0.25 {
-			t.Above25++
-		}
-		if p < 0.05 {
-			t.Above05++
-			f.Traces = appendTrace(f.Traces, v.Trace)
-		}
+	unusual := m.above(w, 0.05)
+	t := callTally{Start: w.Start, Values: len(w.Values), Above25: len(m.above(w, 0.25)), Above05: len(unusual)}
+	for _, v := range unusual {
+		f.Traces = appendTrace(f.Traces, v.Trace)
 	}
 	longest := time.Duration(horizons[len(horizons)-1]) * c.cfg.Window
 	m.closed = slices.DeleteFunc(append(m.closed, t), func(old callTally) bool { return t.Start.Sub(old.Start) >= longest })
 	for _, n := range horizons {
-		var sum callTally
-		for _, recent := range slices.Backward(m.closed) {
-			if t.Start.Sub(recent.Start) >= time.Duration(n)*c.cfg.Window {
-				break
-			}
-			sum.Start = recent.Start
-			sum.Values += recent.Values
-			sum.Above25 += recent.Above25
-			sum.Above05 += recent.Above05
-		}
+		sum := m.over(time.Duration(n) * c.cfg.Window)
 		if sum.Values < 3 {
 			continue
 		}
@@ -234,11 +220,35 @@ func (c *calls) judge(key engine.SeriesKey, of *measure, m *measured, w sample[c
 	if raw >= notLearnt {
 		c.inflation[of.detector].Add(f.At, raw)
 	}
+	values := make([]float64, len(w.Values))
+	for i, v := range w.Values {
+		values[i] = v.Value
+	}
 	f.Effect = largerEffect(values, m.base)
 	f.Effect.Unit = of.unit
 	f.Material = of.matters(c.cfg, f.Effect)
 	f.Reason = of.reason(key.String(), f.Effect, m.base)
 	return f
+}
+
+// over adds the tallies of a stretch up to the last up. Its start is where what is going on began, as for timeline.over: the first of the
+// windows without a gap before the last that are at least half as intense as it.
+func (m *measured) over(stretch time.Duration) callTally {
+	last := m.closed[len(m.closed)-1]
+	var sum callTally
+	going := true
+	for _, t := range slices.Backward(m.closed) {
+		if last.Start.Sub(t.Start) >= stretch {
+			break
+		}
+		if going = going && 2*t.Above05*last.Values >= last.Above05*t.Values; going {
+			sum.Start = t.Start
+		}
+		sum.Values += t.Values
+		sum.Above25 += t.Above25
+		sum.Above05 += t.Above05
+	}
+	return sum
 }
 
 func (m *measure) matters(cfg Config, e engine.Effect) bool {
@@ -249,22 +259,26 @@ func (m *measure) matters(cfg Config, e engine.Effect) bool {
 // learn takes in a closed window but for extreme values, unless most are: one call that ran wild must not become normal, but a
 // change of every call must.
 func (m *measured) learn(w sample[callValue]) {
-	ordinary := func(v callValue) bool { return m.base.Learning() || m.base.UpperP(v.Value) >= notLearnt }
-	extreme := 0
-	kept := make([]callValue, 0, len(w.Values))
-	for _, v := range w.Values {
-		if ordinary(v) {
-			kept = append(kept, v)
-		} else {
-			extreme++
-		}
-	}
-	if 2*extreme > len(w.Values) {
-		kept = w.Values
+	kept := w.Values
+	if extreme := len(m.above(w, notLearnt)); !m.base.Learning() && 2*extreme <= len(kept) {
+		kept = kept[:len(kept)-extreme]
 	}
 	for _, v := range kept {
 		m.base.Add(w.Start, v.Value)
 	}
+	m.median = m.base.Median()
+}
+
+// above returns the values of a sorted window that are less probable than p. Looking them up costs much more than searching for
+// where they begin, and probability never rises with the value.
+func (m *measured) above(w sample[callValue], p float64) []callValue {
+	first, _ := slices.BinarySearchFunc(w.Values, p, func(v callValue, p float64) int {
+		if m.base.UpperP(v.Value) < p {
+			return 1
+		}
+		return -1
+	})
+	return w.Values[first:]
 }
 
 // score says of each measure how improbable the calls of a trace are whose effect matters. Of a measure that is within what is normal
@@ -299,7 +313,7 @@ func (c *calls) scoreMeasure(t *engine.Trace, i int) (engine.Finding, bool) {
 			f.Learning = true
 			continue
 		}
-		e := engine.Effect{Baseline: base.Median(), Current: value, Unit: of.unit}
+		e := engine.Effect{Baseline: x[i].median, Current: value, Unit: of.unit}
 		if !of.matters(c.cfg, e) {
 			ps = append(ps, 1)
 			continue
@@ -390,6 +404,7 @@ func (c *calls) UnmarshalBinary(data []byte) error {
 			if err := m.base.UnmarshalBinary(s.Base); err != nil {
 				return fmt.Errorf("%s of %s: %w", s.Detector, state.Key, err)
 			}
+			m.median = m.base.Median()
 			if err := m.check(); err != nil {
 				return fmt.Errorf("%s of %s: %w", s.Detector, state.Key, err)
 			}

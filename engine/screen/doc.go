@@ -15,6 +15,9 @@
 //	tokens    token_abuse       trace; heavy users by window
 //	cost      cost_overrun      window of a service
 //	traffic   traffic           window of a service
+//	calls     latency_spike     first token and speed of model calls, window and trace
+//	          cost_overrun, token_abuse  cost and context of model calls, trace
+//	joint     the same three    model calls whose numbers do not go together, trace
 //	versions  model_regression  one version of a series against the one before, valid at every look
 //
 // It never looks at text, keeps no clock of its own and does no I/O.

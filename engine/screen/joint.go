@@ -135,25 +135,28 @@ func (j *joint) advance(until time.Time) []engine.Finding {
 // learn takes in a window unless more of its calls than chance allows are strange. A strange call that is alone counts for how strange
 // calm calls are, but the model does not learn from it.
 func (j *joint) learn(x *jointSeries, w sample[call]) {
-	learning := x.model.Learning()
+	learning, known := x.model.Learning(), x.known()
 	looks := make([]look, len(w.Values))
+	for i := range w.Values {
+		looks[i] = look{call: &w.Values[i]}
+		looks[i].at(x.model)
+	}
+	slices.SortStableFunc(looks, func(a, b look) int { return cmp.Compare(b.strangeness, a.strangeness) })
 	odd := 0
-	for i, c := range w.Values {
-		if looks[i] = j.look(x, c); looks[i].p < notLearnt {
-			odd++
-		}
+	for known && odd < len(looks) && x.calm.UpperP(looks[odd].strangeness) < notLearnt {
+		odd++
 	}
 	const few = 3
-	strange := x.known() && odd >= few && statistical.BinomialUpperP(odd, len(looks), notLearnt) < notLearnt
+	strange := odd >= few && statistical.BinomialUpperP(odd, len(looks), notLearnt) < notLearnt
 	if !learns(&x.strange, strange, w.Start.Add(j.cfg.Window), j.cfg.AdoptAfter) {
 		return
 	}
-	for i, c := range w.Values {
-		if !learning {
+	for i := range looks {
+		if !learning && !looks[i].beyond {
 			x.calm.Add(looks[i].strangeness)
 		}
-		if !x.known() || looks[i].p >= notLearnt || strange {
-			x.model.Add(w.Start, c[:])
+		if strange || i >= odd {
+			x.model.Add(w.Start, looks[i].call[:])
 		}
 	}
 }
@@ -161,27 +164,27 @@ func (j *joint) learn(x *jointSeries, w sample[call]) {
 // known reports whether enough was seen to judge.
 func (x *jointSeries) known() bool { return !x.model.Learning() && x.calm.Len() >= minStrangeness }
 
+// extreme is how many of its own standard deviations a number may lie off. Farther out the relation of the numbers is not known, and the
+// number is for the detector that watches it.
+const extreme = 3
+
 // look is how a call relates to what is normal: its strangeness is the largest deviation of a feature from what the others lead to
 // expect.
 type look struct {
+	call        *call
 	deviations  [len(features)]statistical.Deviation
 	strangeness float64
-	p           float64
+	beyond      bool // some number is extreme by itself
 }
 
-func (j *joint) look(x *jointSeries, c call) look {
-	var l look
-	x.model.Deviations(c[:], l.deviations[:])
+func (l *look) at(model *statistical.Joint) {
+	model.Deviations(l.call[:], l.deviations[:])
 	for i, d := range l.deviations {
 		if features[i].name != "" { // the hour helps to expect, it is no behaviour
 			l.strangeness = max(l.strangeness, math.Abs(d.Sigmas))
+			l.beyond = l.beyond || math.Abs(d.Alone) > extreme
 		}
 	}
-	l.p = 1
-	if x.known() {
-		l.p = x.calm.UpperP(l.strangeness)
-	}
-	return l
 }
 
 // contributes reports whether a feature has part in a call's strangeness.
@@ -191,14 +194,17 @@ func (l *look) contributes(i int) bool {
 
 // lead is the feature that a finding is told as: of those that contribute, the one that lies farthest above what the others lead to
 // expect by enough to matter; -1 when there is none, since less than expected harms nobody.
-func (j *joint) lead(c *call, l *look) (best int, effect engine.Effect) {
+func (j *joint) lead(l *look) (best int, effect engine.Effect) {
 	best = -1
+	if l.beyond {
+		return best, effect
+	}
 	for i := range features {
 		if features[i].kind == "" || !l.contributes(i) || best >= 0 && l.deviations[i].Sigmas <= l.deviations[best].Sigmas {
 			continue
 		}
 		f := &features[i]
-		e := engine.Effect{Baseline: max(0, f.back(l.deviations[i].Expected)), Current: f.back(c[i]), Unit: f.unit}
+		e := engine.Effect{Baseline: max(0, f.back(l.deviations[i].Expected)), Current: f.back(l.call[i]), Unit: f.unit}
 		if e.Current >= j.cfg.JointRatio*e.Baseline && e.Current-e.Baseline >= f.excess(j.cfg) {
 			best, effect = i, e
 		}
@@ -223,20 +229,22 @@ func (j *joint) score(t *engine.Trace) []engine.Finding {
 			f.Learning = true
 			continue
 		}
-		l := j.look(x, c)
-		lead, effect := j.lead(&c, &l)
+		l := look{call: &c}
+		l.at(x.model)
+		lead, effect := j.lead(&l)
 		if lead < 0 {
 			ps = append(ps, 1)
 			continue
 		}
-		ps = append(ps, l.p)
-		if l.p < conspicuous && len(f.Spans) < maxTraces {
+		p := x.calm.UpperP(l.strangeness)
+		ps = append(ps, p)
+		if p < conspicuous && len(f.Spans) < maxTraces {
 			f.Spans = append(f.Spans, span.SpanID)
 		}
-		if l.p < least {
-			least = l.p
+		if p < least {
+			least = p
 			f.Type, f.Effect, f.SpanID, f.Series, f.Material = features[lead].kind, effect, span.SpanID, span.Series(), true
-			f.Raw, f.Reason = l.strangeness, reasonOf(span.Name, &c, &l)
+			f.Raw, f.Reason = l.strangeness, l.reason(span.Name)
 		}
 	}
 	f.Subject = ofService(t.Lead())
@@ -251,8 +259,8 @@ func (j *joint) score(t *engine.Trace) []engine.Finding {
 	return []engine.Finding{f}
 }
 
-// reasonOf names the features that contribute most.
-func reasonOf(name string, c *call, l *look) string {
+// reason names the features that contribute most, each with what the others lead to expect.
+func (l *look) reason(name string) string {
 	var part []int
 	for i := range features {
 		if l.contributes(i) {
@@ -266,9 +274,9 @@ func reasonOf(name string, c *call, l *look) string {
 	var words []string
 	for _, i := range part[:min(len(part), most)] {
 		f := &features[i]
-		words = append(words, fmt.Sprintf("%s %s instead of %s", f.name, f.words(c[i]), f.words(l.deviations[i].Expected)))
+		words = append(words, fmt.Sprintf("%s %s instead of %s", f.name, f.words(l.call[i]), f.words(l.deviations[i].Expected)))
 	}
-	return fmt.Sprintf("%s does not fit together: %s, as calls with the rest of its numbers have", name, strings.Join(words, ", "))
+	return fmt.Sprintf("the numbers of %s do not go together: %s", name, strings.Join(words, ", "))
 }
 
 // words renders a value for a reader.
