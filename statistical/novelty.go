@@ -172,20 +172,20 @@ func (h *history) judge(distance float64) (surprise float64, novel bool) {
 	keep := math.Floor((1-noveltyKeep)*h.total) + 1
 
 	j, mass, excess, atLeast := len(h.index)-1, 0.0, 0.0, 0.0
-	for ; j > 0 && mass+h.weight[j] < tail; j-- {
-		mass += h.weight[j]
+	for ; j > 0 && mass+float64(h.weight[j]) < tail; j-- {
+		mass += float64(h.weight[j])
 	}
 	from := h.index[j] // the bucket of the high quantile
 	threshold := h.value(j, zero)
 	for k := len(h.index) - 1; k > j; k-- {
-		excess += h.weight[k] * (h.value(k, zero) - threshold)
+		excess += float64(h.weight[k]) * (h.value(k, zero) - threshold)
 	}
 	extrapolate := target > int(from) && excess > 0
 	for k := len(h.index) - 1; k >= 0 && int(h.index[k]) >= target; k-- {
-		atLeast += h.weight[k]
+		atLeast += float64(h.weight[k])
 	}
-	for ; j > 0 && mass+h.weight[j] < keep; j-- {
-		mass += h.weight[j]
+	for ; j > 0 && mass+float64(h.weight[j]) < keep; j-- {
+		mass += float64(h.weight[j])
 	}
 	novel = distance > h.value(j, zero)
 

@@ -197,7 +197,7 @@ func TestQuantityForgetsWithItsHalfLife(t *testing.T) {
 	for minute := range 180 {
 		weight += math.Exp2(-float64(minute) / 60)
 	}
-	require.InEpsilon(t, 128+weight, q.Count(), 1e-9)
+	require.InEpsilon(t, 128+weight, q.Count(), 1e-6)
 	require.InEpsilon(t, 100, q.Level(), 0.01)
 	require.False(t, q.Learning())
 }
@@ -216,7 +216,7 @@ func TestQuantityAGapCostsOneHalfLife(t *testing.T) {
 	q := learned(1000, func() float64 { return 1 })
 	n := q.Count()
 	q.Add(start.AddDate(50, 0, 0), 1) // a wrong clock
-	require.InEpsilon(t, n/2+1, q.Count(), 1e-9)
+	require.InEpsilon(t, n/2+1, q.Count(), 1e-6)
 	for i := range 1000 {
 		q.Add(start.Add(time.Duration(1000+i)*time.Second), 1)
 	}
@@ -237,14 +237,14 @@ func TestQuantityLateObservationsWeighLess(t *testing.T) {
 func TestQuantityStaysSmall(t *testing.T) {
 	r := seeded(8)
 	size := func(q *Quantity) int {
-		return int(unsafe.Sizeof(*q)) + 2*cap(q.sketch.index) + 8*cap(q.sketch.weight)
+		return int(unsafe.Sizeof(*q)) + 2*cap(q.sketch.index) + 4*cap(q.sketch.weight)
 	}
 	typical := learned(20_000, func() float64 { return lognormal(r, 1, 0.7) })
-	require.Less(t, size(typical), 2048)
+	require.Less(t, size(typical), 1340)
 	require.Zero(t, typical.sketch.collapses)
 
 	hostile := learned(20_000, func() float64 { return math.Exp(1400*r.Float64() - 700) })
-	require.Less(t, size(hostile), 2200)
+	require.Less(t, size(hostile), 1340)
 	require.LessOrEqual(t, len(hostile.sketch.index), maxBuckets)
 	require.InEpsilon(t, 20_000, float64(hostile.Seen()), 1e-9)
 	data, err := hostile.MarshalBinary()

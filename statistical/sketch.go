@@ -1,16 +1,20 @@
 package statistical
 
 import (
+	"cmp"
 	"math"
 	"slices"
 )
 
 const (
 	maxBuckets   = 192
+	minBuckets   = 8
 	maxCollapses = 16
 	minPositive  = 1e-12 // values below share the bucket of zero
 	minLogScale  = 0.05  // no tail is believed to be narrower than 5 %
 	negligible   = 1e-3  // weight, in observations, that may be dropped to make room
+
+	maxBucketWeight = 1e30 // in a snapshot, so that a forged one cannot overflow later arithmetic
 )
 
 // bucketWidth is the width of a bucket on the natural log scale before any collapse: a bucket's middle is within 2 % of
@@ -20,12 +24,20 @@ var bucketWidth = 2 * math.Log(1.02)
 // sketch is a histogram over logarithmic buckets: bucket i holds the values in (e^((i-1)w), e^(iw)]. The buckets are
 // those of DDSketch (Masson et al., VLDB 2019). They are kept sparse, so that one value far away costs one bucket, and
 // when there are too many all are merged in pairs, which doubles w, as in UDDSketch (Epicoco et al., 2020).
+//
+// Weights have single precision: a bucket takes 6 bytes, and stops to grow at 2^24 observations.
 type sketch struct {
 	collapses uint8
-	total     float64
+	limit     uint8   // most buckets; 0 is maxBuckets
+	total     float64 // of the weights as they are stored
 	index     []int16 // ascending
-	weight    []float64
+	weight    []float32
 }
+
+func (s *sketch) most() int { return int(cmp.Or(s.limit, maxBuckets)) }
+
+// bucketLimit is the limit of a sketch for a configured number of buckets.
+func bucketLimit(buckets int) uint8 { return uint8(min(max(buckets, minBuckets), maxBuckets)) }
 
 func (s *sketch) width() float64 { return math.Ldexp(bucketWidth, int(s.collapses)) }
 
@@ -39,7 +51,7 @@ func (s *sketch) bucket(x float64) (int, float64) {
 func (s *sketch) add(x, weight, unit float64) {
 	i, _ := s.bucket(x)
 	at, found := slices.BinarySearch(s.index, int16(i))
-	for !found && len(s.index) >= maxBuckets {
+	for !found && len(s.index) >= s.most() {
 		s.makeRoom(unit)
 		i, _ = s.bucket(x)
 		at, found = slices.BinarySearch(s.index, int16(i))
@@ -49,32 +61,33 @@ func (s *sketch) add(x, weight, unit float64) {
 		s.index = slices.Insert(s.index, at, int16(i))
 		s.weight = slices.Insert(s.weight, at, 0)
 	}
-	s.weight[at] += weight
-	s.total += weight
+	before := s.weight[at]
+	s.weight[at] += float32(weight)
+	s.total += float64(s.weight[at]) - float64(before)
 }
 
-// grow makes room for one more bucket in steps of a half, to maxBuckets exactly.
+// grow makes room for one more bucket in steps of a half, to the limit exactly.
 func (s *sketch) grow() {
 	n := len(s.index)
 	if n < cap(s.index) && n < cap(s.weight) {
 		return
 	}
-	size := min(max(16, n+n/2), maxBuckets)
+	size := min(max(minBuckets, n+n/2), s.most())
 	s.index = append(make([]int16, 0, size), s.index...)
-	s.weight = append(make([]float64, 0, size), s.weight...)
+	s.weight = append(make([]float32, 0, size), s.weight...)
 }
 
 // makeRoom drops buckets whose weight has decayed away and, if that is not enough, doubles the width of all.
 func (s *sketch) makeRoom(unit float64) {
 	kept := 0
 	for j, w := range s.weight {
-		if w >= negligible*unit {
+		if float64(w) >= negligible*unit {
 			s.index[kept], s.weight[kept] = s.index[j], w
 			kept++
 		}
 	}
 	s.truncate(kept)
-	if kept > maxBuckets*7/8 {
+	if kept > s.most()*7/8 {
 		s.collapse()
 	}
 	s.total = sum(s.weight)
@@ -100,7 +113,7 @@ func (s *sketch) truncate(n int) { s.index, s.weight = s.index[:n], s.weight[:n]
 // scale multiplies all weights.
 func (s *sketch) scale(factor float64) {
 	for j := range s.weight {
-		s.weight[j] *= factor
+		s.weight[j] = float32(float64(s.weight[j]) * factor)
 	}
 	s.total = sum(s.weight)
 }
@@ -111,10 +124,10 @@ func (s *sketch) logQuantile(p float64) float64 {
 		return math.NaN()
 	}
 	rank := p * s.total
-	j, below := 0, s.weight[0]
+	j, below := 0, float64(s.weight[0])
 	for below < rank && j < len(s.index)-1 {
 		j++
-		below += s.weight[j]
+		below += float64(s.weight[j])
 	}
 	if zero, _ := s.bucket(0); int(s.index[j]) <= zero {
 		return math.Inf(-1)
@@ -143,7 +156,7 @@ func (s *sketch) upperP(x, unit, from float64) float64 {
 	target, log := s.bucket(x)
 	at := func(k int) (int, float64) {
 		k = len(s.index) - 1 - k
-		return int(s.index[k]), s.weight[k]
+		return int(s.index[k]), float64(s.weight[k])
 	}
 
 	width, need := s.width(), tailShare(n, from)*s.total
@@ -194,10 +207,10 @@ func (s *sketch) upperP(x, unit, from float64) float64 {
 	return t.p(max(log-threshold, 0), atLeast/unit, n)
 }
 
-func sum(values []float64) float64 {
+func sum(values []float32) float64 {
 	total := 0.0
 	for _, v := range values {
-		total += v
+		total += float64(v)
 	}
 	return total
 }
@@ -208,10 +221,11 @@ func (s *sketch) encode(e *encoder) {
 	e.uint16(uint16(len(s.index)))
 	for j, i := range s.index {
 		e.uint16(uint16(i))
-		e.float(s.weight[j])
+		e.uint32(math.Float32bits(s.weight[j]))
 	}
 }
 
+// decode reads what encode wrote. Where there are more buckets than the limit of today they are merged.
 func (s *sketch) decode(d *decoder) {
 	collapses := d.uint16()
 	if collapses > maxCollapses {
@@ -219,15 +233,24 @@ func (s *sketch) decode(d *decoder) {
 	}
 	s.collapses = uint8(collapses)
 	s.total = d.sum()
-	n := d.length(int(d.uint16()), maxBuckets, 10)
-	s.index, s.weight = make([]int16, n), make([]float64, n)
+	n := d.length(int(d.uint16()), maxBuckets, 6)
+	s.index, s.weight = make([]int16, n), make([]float32, n)
 	for j := range n {
-		s.index[j], s.weight[j] = int16(d.uint16()), d.sum()
+		s.index[j] = int16(d.uint16())
+		if s.weight[j] = math.Float32frombits(d.uint32()); !(s.weight[j] >= 0 && s.weight[j] <= maxBucketWeight) {
+			d.fail("weight %v", s.weight[j])
+		}
 		if j > 0 && s.index[j] <= s.index[j-1] {
 			d.fail("buckets out of order")
 		}
 	}
 	if actual := sum(s.weight); math.Abs(actual-s.total) > 1e-6*actual {
 		d.fail("total %v of weights that add up to %v", s.total, actual)
+	}
+	for d.err == nil && len(s.index) > s.most() {
+		if s.collapses == maxCollapses {
+			d.fail("%d buckets of the greatest width", len(s.index))
+		}
+		s.collapse()
 	}
 }

@@ -9,13 +9,14 @@ import (
 
 // Kinds of snapshot; the first byte of each.
 const (
-	kindQuantity     = 'Q'
+	kindQuantity     = 'q' // of single precision; 'Q' was of double
 	kindProportion   = 'P'
 	kindRate         = 'R'
 	kindHeavyHitters = 'H'
-	kindTwoSample    = 'T'
+	kindTwoSample    = 't' // likewise
 	kindAlpha        = 'A'
 	kindConformal    = 'C'
+	kindSample       = 's'
 )
 
 // snapshotVersion is the second byte of every snapshot.

@@ -9,10 +9,14 @@ type TwoSampleConfig struct {
 	Tau float64
 	// MinCount is how many observations each arm needs before the test says anything.
 	MinCount int
+	// Buckets is the most that an arm's histogram has, 8 to 192: what medians are read from.
+	Buckets int
 }
 
-// DefaultTwoSampleConfig returns a Tau of 0.2, that is differences of about 20 %, and 30 observations.
-func DefaultTwoSampleConfig() TwoSampleConfig { return TwoSampleConfig{Tau: 0.2, MinCount: 30} }
+// DefaultTwoSampleConfig returns a Tau of 0.2, that is differences of about 20 %, 30 observations, and 192 buckets.
+func DefaultTwoSampleConfig() TwoSampleConfig {
+	return TwoSampleConfig{Tau: 0.2, MinCount: 30, Buckets: maxBuckets}
+}
 
 func (c TwoSampleConfig) withDefaults() TwoSampleConfig {
 	def := DefaultTwoSampleConfig()
@@ -21,6 +25,9 @@ func (c TwoSampleConfig) withDefaults() TwoSampleConfig {
 	}
 	if c.MinCount <= 0 {
 		c.MinCount = def.MinCount
+	}
+	if c.Buckets <= 0 {
+		c.Buckets = def.Buckets
 	}
 	return c
 }
@@ -62,7 +69,11 @@ func (m *arm) add(x, low, high float64) {
 }
 
 // NewTwoSample returns a TwoSample that has seen nothing.
-func NewTwoSample(cfg TwoSampleConfig) *TwoSample { return &TwoSample{cfg: cfg.withDefaults(), p: 1} }
+func NewTwoSample(cfg TwoSampleConfig) *TwoSample {
+	cfg = cfg.withDefaults()
+	empty := arm{sketch: sketch{limit: bucketLimit(cfg.Buckets)}}
+	return &TwoSample{cfg: cfg, a: empty, b: empty, p: 1}
+}
 
 // AddA adds an observation of the reference. Values that are not positive and finite are ignored.
 func (t *TwoSample) AddA(x float64) { t.add(&t.a, x) }
@@ -110,7 +121,7 @@ func (t *TwoSample) Compare() Comparison {
 
 // MarshalBinary returns a snapshot of what was added.
 func (t *TwoSample) MarshalBinary() ([]byte, error) {
-	e := newEncoder(kindTwoSample, 96+10*(len(t.a.sketch.index)+len(t.b.sketch.index)))
+	e := newEncoder(kindTwoSample, 96+6*(len(t.a.sketch.index)+len(t.b.sketch.index)))
 	for _, m := range []*arm{&t.a, &t.b} {
 		m.sketch.encode(e)
 		e.float(m.n)
@@ -123,7 +134,7 @@ func (t *TwoSample) MarshalBinary() ([]byte, error) {
 
 // UnmarshalBinary replaces what was added by a snapshot. On an error nothing changes.
 func (t *TwoSample) UnmarshalBinary(data []byte) error {
-	restored := TwoSample{cfg: t.cfg.withDefaults()}
+	restored := NewTwoSample(t.cfg)
 	d := newDecoder(kindTwoSample, data)
 	for _, m := range []*arm{&restored.a, &restored.b} {
 		m.sketch.decode(d)
@@ -138,6 +149,6 @@ func (t *TwoSample) UnmarshalBinary(data []byte) error {
 	if err := d.finish("two-sample test"); err != nil {
 		return err
 	}
-	*t = restored
+	*t = *restored
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"math"
-	"slices"
 	"time"
 
 	"github.com/llm-sentinel/llm-sentinel/engine"
@@ -19,26 +18,19 @@ const conspicuous = 0.02
 // request from standing for many.
 func (s *Screen) latencyOfWindow(x *series, w *window) (engine.Finding, bool) {
 	base, known := x.base.Latency, !x.base.Latency.Learning()
-	t := tally{Start: w.Start, Points: len(w.Latency), Spans: w.Spans, Failed: w.Failed}
-	var traces []engine.TraceID
-	if known {
-		for _, p := range w.Latency {
-			upper := base.UpperP(p.Seconds)
-			if upper < 0.25 {
-				t.Above25++
-			}
-			if upper < 0.05 {
-				t.Above05++
-				traces = appendTrace(traces, p.Trace)
-			}
-		}
+	count := w.Latency.Count()
+	t := tally{Start: w.Start, Points: min(count, maxPoints), Spans: w.Spans, Failed: w.Failed}
+	if known && count > 0 {
+		share := float64(t.Points) / float64(count)
+		t.Above25 = int(share*float64(base.Exceeding(&w.Latency, 0.25)) + 0.5)
+		t.Above05 = int(share*float64(base.Exceeding(&w.Latency, 0.05)) + 0.5)
 	}
 	x.timeline.close(t, s.cfg.Window)
 	f := engine.Finding{
 		Type: engine.LatencySpike, Detector: "latency", At: w.Start.Add(s.cfg.Window), Window: s.cfg.Window, Series: x.key,
 		Subject: engine.Subject{Kind: engine.SubjectService, Value: x.key.Service}, P: 1, Learning: !known,
 	}
-	if !known || len(w.Latency) == 0 {
+	if !known || count == 0 {
 		return f, known
 	}
 	for _, n := range horizons {
@@ -52,13 +44,9 @@ func (s *Screen) latencyOfWindow(x *series, w *window) (engine.Finding, bool) {
 		}
 	}
 	f.P = min(1, f.P*float64(2*len(horizons))) // as many looks
-	values := make([]float64, len(w.Latency))
-	for i, p := range w.Latency {
-		values[i] = p.Seconds
-	}
-	f.Effect = largerEffect(values, base)
+	f.Effect = largerEffect(&w.Latency, base)
 	f.Material = s.slower(f.Effect)
-	f.Traces = traces
+	f.Traces = w.slowTraces(func(seconds float64) bool { return base.UpperP(seconds) < 0.05 })
 	f.Reason = fmt.Sprintf("%s takes %s, normally %s", x.key, seconds(f.Effect.Current), seconds(f.Effect.Baseline))
 	return f, true
 }
@@ -71,11 +59,10 @@ func exceedP(k, n int, level, count float64) float64 {
 
 // largerEffect compares the median and the upper quartile with the baseline's and returns the one that moved more: a slow
 // minority moves only the quartile.
-func largerEffect(values []float64, base *statistical.Quantity) engine.Effect {
-	slices.Sort(values)
+func largerEffect(values *statistical.Sample, base *statistical.Quantity) engine.Effect {
 	var out engine.Effect
 	for _, q := range []float64{0.5, 0.75} {
-		e := engine.Effect{Baseline: base.Quantile(q), Current: values[int(q*float64(len(values)-1)+0.5)], Unit: "s"}
+		e := engine.Effect{Baseline: base.Quantile(q), Current: values.Quantile(q), Unit: "s"}
 		if out.Unit == "" || e.Ratio() > out.Ratio() {
 			out = e
 		}

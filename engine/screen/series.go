@@ -7,6 +7,12 @@ import (
 	"github.com/llm-sentinel/llm-sentinel/statistical"
 )
 
+// Sizes of a series' histograms: quantiles within 4 % while values span a factor of 150 and 45.
+const (
+	baselineBuckets = 64
+	usageBuckets    = 48
+)
+
 // baseline is what is normal for a series.
 type baseline struct {
 	Latency *statistical.Quantity // seconds
@@ -15,41 +21,31 @@ type baseline struct {
 }
 
 func newBaseline(cfg Config) baseline {
-	q := statistical.QuantityConfig{HalfLife: cfg.HalfLife, MinCount: cfg.MinSamples}
+	q := statistical.QuantityConfig{HalfLife: cfg.HalfLife, MinCount: cfg.MinSamples, Buckets: baselineBuckets}
+	usage := q
+	usage.Buckets = usageBuckets
 	return baseline{
 		Latency: statistical.NewQuantity(q),
-		Tokens:  statistical.NewQuantity(q),
+		Tokens:  statistical.NewQuantity(usage),
 		Errors:  statistical.NewProportion(statistical.ProportionConfig{HalfLife: cfg.HalfLife, MinCount: cfg.MinSamples}),
 	}
 }
 
 // learn takes in a closed window.
 func (b *baseline) learn(w *window) {
-	for _, p := range w.Latency {
-		b.Latency.Add(w.Start, p.Seconds)
-	}
-	for _, x := range b.ordinary(w.Tokens) {
-		b.Tokens.Add(w.Start, x)
-	}
+	b.Latency.AddSample(w.Start, &w.Latency, maxPoints, func(float64) bool { return true })
+	b.Tokens.AddSample(w.Start, &w.Tokens, maxPoints, b.ordinary(&w.Tokens))
 	b.Errors.Add(w.Start, w.Failed, w.Spans)
 }
 
-// ordinary leaves out tokens that are extreme, unless most are: one who floods a series must not become its normal, but a new
-// prompt that makes every call longer must.
-func (b *baseline) ordinary(tokens []float64) []float64 {
-	if b.Tokens.Learning() {
-		return tokens
+// ordinary tells which tokens to learn: not those that are extreme, unless most are. One who floods a series must not become its
+// normal, but a new prompt that makes every call longer must.
+func (b *baseline) ordinary(tokens *statistical.Sample) func(float64) bool {
+	if b.Tokens.Learning() || 2*b.Tokens.Exceeding(tokens, notLearnt) > tokens.Count() {
+		return func(float64) bool { return true }
 	}
-	out := make([]float64, 0, len(tokens))
-	for _, x := range tokens {
-		if b.Tokens.UpperP(x) >= notLearnt {
-			out = append(out, x)
-		}
-	}
-	if 2*len(out) < len(tokens) {
-		return tokens
-	}
-	return out
+	limit := b.Tokens.Limit(tokens, notLearnt)
+	return func(x float64) bool { return x < limit }
 }
 
 // series is one baseline with its windows.
@@ -60,7 +56,6 @@ type series struct {
 	timeline timeline
 	versions versions
 	strange  time.Time // since when its windows show something; zero when calm
-	random   uint64    // state of the sampling of a full window
 }
 
 // poolKey names the pool whose error proportion stands in for a series that has not seen enough.
@@ -73,25 +68,13 @@ func (s *series) add(w *window, span *engine.Span, ownFault bool) {
 	w.Spans++
 	if span.Failed && ownFault {
 		w.Failed++
-		w.Errors = appendTrace(w.Errors, span.TraceID)
+		w.Errors = appendTrace(w.Errors, span.TraceID, maxSlow)
 	}
 	// A failure ends early or at a time limit: neither says how fast the operation is.
 	if !span.Failed {
-		s.sample(w, point{span.Duration().Seconds(), span.TraceID})
+		w.addLatency(span.Duration().Seconds(), span.TraceID)
 	}
-	if tokens := span.Usage.Total(); tokens > 0 && len(w.Tokens) < maxPoints {
-		w.Tokens = append(w.Tokens, float64(tokens))
-	}
-}
-
-// sample keeps a uniform sample of the window's latencies.
-func (s *series) sample(w *window, p point) {
-	if len(w.Latency) < maxPoints {
-		w.Latency = append(w.Latency, p)
-		return
-	}
-	s.random = s.random*6364136223846793005 + 1442695040888963407 // Knuth's linear congruential generator
-	if i := int(s.random>>33) % w.Spans; i < maxPoints {
-		w.Latency[i] = p
+	if tokens := span.Usage.Total(); tokens > 0 {
+		w.Tokens.Add(float64(tokens))
 	}
 }

@@ -71,7 +71,7 @@ func (v *service) window(t time.Time, length time.Duration, closedUntil time.Tim
 func (w *serviceWindow) add(s *engine.Span, maxUsers int) {
 	if s.Parent.IsZero() {
 		w.Requests++
-		w.Traces = appendTrace(w.Traces, s.TraceID)
+		w.Traces = appendTrace(w.Traces, s.TraceID, maxTraces)
 	}
 	if c := s.Usage.Cost; c > 0 {
 		w.Cost += c

@@ -11,30 +11,19 @@ import (
 )
 
 // format is raised when the snapshot changes in a way that older ones cannot be read.
-const format = 2
+const format = 3
 
 // snapshot is the state as it is written, least recently used first. What statistical objects have learnt is in their own binary
 // form: it is read back into objects made with the configuration of today.
 type snapshot struct {
 	Format      int
-	Series      []seriesState
+	Series      [][]byte // in their own form; none where they are on the shelf
 	Pools       []poolState
 	Services    []serviceState
 	Watchers    map[string][]byte
 	Inflation   map[string][]byte
 	PassedOn    []spanRef // oldest first
 	ClosedUntil time.Time
-}
-
-type seriesState struct {
-	Key      engine.SeriesKey
-	Provider string
-	Learnt   [][]byte
-	Timeline timeline
-	Versions versions
-	Test     [][]byte // the versions' comparison, empty when there is none
-	Strange  time.Time
-	Random   uint64
 }
 
 type poolState struct {
@@ -103,17 +92,11 @@ func (s *Screen) Snapshot(w io.Writer) error {
 func (s *Screen) state() (snapshot, error) {
 	out := snapshot{Format: format, Watchers: make(map[string][]byte), Inflation: make(map[string][]byte), PassedOn: s.passedOn.order, ClosedUntil: s.closedUntil}
 	for _, x := range s.series.Values() {
-		learnt, err := write(x.base.learners())
+		data, err := x.MarshalBinary()
 		if err != nil {
 			return out, fmt.Errorf("series %s: %w", x.key, err)
 		}
-		state := seriesState{Key: x.key, Provider: x.provider, Learnt: learnt, Timeline: x.timeline, Versions: x.versions, Strange: x.strange, Random: x.random}
-		if x.versions.test != nil {
-			if state.Test, err = write([]learner{x.versions.test}); err != nil {
-				return out, fmt.Errorf("versions of %s: %w", x.key, err)
-			}
-		}
-		out.Series = append(out.Series, state)
+		out.Series = append(out.Series, data)
 	}
 	for _, k := range s.pools.Keys() {
 		p, _ := s.pools.Peek(k)
@@ -173,24 +156,10 @@ func (s *Screen) Restore(r io.Reader) error {
 }
 
 func (s *Screen) restore(in *snapshot) error {
-	for _, state := range in.Series {
-		x := &series{
-			key: state.Key, provider: state.Provider, base: newBaseline(s.cfg), timeline: state.Timeline, versions: state.Versions,
-			strange: state.Strange, random: state.Random,
-		}
-		if err := read(state.Learnt, x.base.learners()); err != nil {
-			return fmt.Errorf("series %s: %w", x.key, err)
-		}
-		if x.versions.Challenger != "" {
-			x.versions.test = newComparison()
-			if err := read(state.Test, []learner{x.versions.test}); err != nil {
-				return fmt.Errorf("versions of %s: %w", x.key, err)
-			}
-		}
-		for _, w := range x.timeline.Open {
-			if w.Spans < len(w.Latency) || w.Failed < 0 || w.Failed > w.Spans {
-				return fmt.Errorf("series %s: impossible window: %d spans, %d failed, %d latencies", x.key, w.Spans, w.Failed, len(w.Latency))
-			}
+	for _, data := range in.Series {
+		x, err := readSeries(s.cfg, data)
+		if err != nil {
+			return err
 		}
 		s.series.Add(x.key, x)
 	}

@@ -98,14 +98,18 @@ func TestCorruptSnapshotIsAnError(t *testing.T) {
 	}
 	for name, change := range map[string]func(*snapshot){
 		"another format":         func(in *snapshot) { in.Format++ },
-		"a part missing":         func(in *snapshot) { in.Series[0].Learnt = in.Series[0].Learnt[:1] },
-		"parts in another order": func(in *snapshot) { l := in.Series[0].Learnt; l[0], l[2] = l[2], l[0] },
+		"a series cut short":     func(in *snapshot) { in.Series[0] = in.Series[0][:len(in.Series[0])-1] },
+		"a series of bytes":      func(in *snapshot) { in.Series[0] = append(in.Series[0], 0) },
+		"another form of series": func(in *snapshot) { in.Series[0][0]++ },
 		"a pool of nothing":      func(in *snapshot) { in.Pools[0].Learnt = nil },
 		"a service cut short":    func(in *snapshot) { in.Services[0].Learnt[0] = in.Services[0].Learnt[0][:3] },
-		"a comparison missing":   func(in *snapshot) { in.Series[0].Versions.Challenger = "model_version|x" },
 		"a bad correction":       func(in *snapshot) { in.Inflation["latency"] = []byte("no") },
 		"an impossible window": func(in *snapshot) {
-			in.Series[0].Timeline = timeline{Open: map[int64]*window{1: {Spans: -1}}}
+			x, err := readSeries(s.cfg, in.Series[0])
+			require.NoError(t, err)
+			x.timeline.open = []*window{{Spans: 1, Failed: 2}}
+			in.Series[0], err = x.MarshalBinary()
+			require.NoError(t, err)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
