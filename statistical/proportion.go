@@ -48,7 +48,7 @@ func (c ProportionConfig) withDefaults() ProportionConfig {
 // is known from finitely many observations and because the proportion itself varies from window to window. The latter
 // is estimated by moments (Williams, Applied Statistics 1982) as the intra-class correlation.
 type Proportion struct {
-	cfg        ProportionConfig
+	cfg        *ProportionConfig // shared by those that are alike
 	clock      clock
 	bad, total float64
 
@@ -57,7 +57,18 @@ type Proportion struct {
 }
 
 // NewProportion returns a Proportion that has seen nothing but its prior.
-func NewProportion(cfg ProportionConfig) *Proportion { return &Proportion{cfg: cfg.withDefaults()} }
+func NewProportion(cfg ProportionConfig) *Proportion {
+	cfg = cfg.withDefaults()
+	return &Proportion{cfg: &cfg}
+}
+
+// Fresh returns a Proportion like p that has seen nothing but its prior.
+func (p *Proportion) Fresh() *Proportion {
+	if p.cfg == nil {
+		return NewProportion(ProportionConfig{})
+	}
+	return &Proportion{cfg: p.cfg}
+}
 
 // Add learns that bad of total were bad in the window, or the batch, at t. Impossible counts are ignored.
 func (p *Proportion) Add(t time.Time, bad, total int) {
@@ -134,7 +145,7 @@ func (p *Proportion) MarshalBinary() ([]byte, error) {
 
 // UnmarshalBinary replaces what was learned by a snapshot. On an error nothing changes.
 func (p *Proportion) UnmarshalBinary(data []byte) error {
-	restored := Proportion{cfg: p.cfg.withDefaults()}
+	restored := p.Fresh()
 	d := newDecoder(kindProportion, data)
 	restored.clock.decode(d)
 	restored.bad, restored.total = d.sum(), d.sum()
@@ -146,6 +157,6 @@ func (p *Proportion) UnmarshalBinary(data []byte) error {
 	if err := d.finish("proportion"); err != nil {
 		return err
 	}
-	*p = restored
+	*p = *restored
 	return nil
 }

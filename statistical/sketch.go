@@ -39,12 +39,19 @@ func (s *sketch) most() int { return int(cmp.Or(s.limit, maxBuckets)) }
 // bucketLimit is the limit of a sketch for a configured number of buckets.
 func bucketLimit(buckets int) uint8 { return uint8(min(max(buckets, minBuckets), maxBuckets)) }
 
-func (s *sketch) width() float64 { return math.Ldexp(bucketWidth, int(s.collapses)) }
+func (s *sketch) width() float64 { return widthOf(s.collapses) }
 
 // bucket is the index of the bucket that holds x, and x on the log scale.
 func (s *sketch) bucket(x float64) (int, float64) {
 	log := math.Log(max(x, minPositive))
 	return int(math.Ceil(log / s.width())), log
+}
+
+// widthOf is the width of a bucket after a number of collapses, and bucketOf the index of the one that holds x.
+func widthOf(collapses uint8) float64 { return math.Ldexp(bucketWidth, int(collapses)) }
+
+func bucketOf(x float64, collapses uint8) int {
+	return int(math.Ceil(math.Log(max(x, minPositive)) / widthOf(collapses)))
 }
 
 // add puts x in with a weight; unit is the weight that one new observation has.

@@ -88,6 +88,18 @@ func kinds() []kind {
 			},
 		},
 		{
+			name:  "sample",
+			make:  func() learner { s := NewSample(24); return &s },
+			teach: func(l learner, i int) { l.(*Sample).Add(value(i)) },
+			ask: func(l learner) []float64 {
+				s := l.(*Sample)
+				if s.Count() == 0 {
+					return nil
+				}
+				return []float64{float64(s.Count()), s.Quantile(0.1), s.Quantile(0.5), s.Quantile(1)}
+			},
+		},
+		{
 			name: "alpha",
 			make: func() learner {
 				a, err := NewAlpha(AlphaConfig{PerDay: 2, Initial: 1e-4, Min: 1e-8, Max: 1e-2, Gain: 0.2})

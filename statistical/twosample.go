@@ -48,7 +48,7 @@ type Comparison struct {
 // Logarithms are clipped to four robust standard deviations around A's median, so that single values do not decide.
 // Observations of an arm are taken to be independent.
 type TwoSample struct {
-	cfg  TwoSampleConfig
+	cfg  *TwoSampleConfig
 	a, b arm
 	p    float64
 }
@@ -71,9 +71,24 @@ func (m *arm) add(x, low, high float64) {
 // NewTwoSample returns a TwoSample that has seen nothing.
 func NewTwoSample(cfg TwoSampleConfig) *TwoSample {
 	cfg = cfg.withDefaults()
+	return newTwoSample(&cfg)
+}
+
+func newTwoSample(cfg *TwoSampleConfig) *TwoSample {
 	empty := arm{sketch: sketch{limit: bucketLimit(cfg.Buckets)}}
 	return &TwoSample{cfg: cfg, a: empty, b: empty, p: 1}
 }
+
+// Fresh returns a TwoSample like t that has seen nothing.
+func (t *TwoSample) Fresh() *TwoSample {
+	if t.cfg == nil {
+		return NewTwoSample(TwoSampleConfig{})
+	}
+	return newTwoSample(t.cfg)
+}
+
+// Again starts the comparison of the same reference with another arm.
+func (t *TwoSample) Again() { t.b, t.p = t.Fresh().b, 1 }
 
 // AddA adds an observation of the reference. Values that are not positive and finite are ignored.
 func (t *TwoSample) AddA(x float64) { t.add(&t.a, x) }
@@ -134,7 +149,7 @@ func (t *TwoSample) MarshalBinary() ([]byte, error) {
 
 // UnmarshalBinary replaces what was added by a snapshot. On an error nothing changes.
 func (t *TwoSample) UnmarshalBinary(data []byte) error {
-	restored := NewTwoSample(t.cfg)
+	restored := t.Fresh()
 	d := newDecoder(kindTwoSample, data)
 	for _, m := range []*arm{&restored.a, &restored.b} {
 		m.sketch.decode(d)

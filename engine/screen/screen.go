@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -22,7 +23,7 @@ type Screen struct {
 	live    *prometheus.GaugeVec
 
 	mu          sync.Mutex
-	series      *simplelru.LRU[engine.SeriesKey, *series]
+	series      *index
 	pools       *simplelru.LRU[engine.SeriesKey, *statistical.Proportion] // errors of like series
 	services    *simplelru.LRU[string, *service]
 	passedOn    passedOn
@@ -65,9 +66,7 @@ func New(cfg Config, registry prometheus.Registerer) (*Screen, error) {
 // reset makes the state empty.
 func (s *Screen) reset() error {
 	var err error
-	if s.series, err = simplelru.NewLRU(s.cfg.MaxSeries, func(engine.SeriesKey, *series) { s.evicted.WithLabelValues("series").Inc() }); err != nil {
-		return fmt.Errorf("screen: series: %w", err)
-	}
+	s.series = newIndex(s.cfg.MaxSeries, func(*series) { s.evicted.WithLabelValues("series").Inc() })
 	if s.pools, err = simplelru.NewLRU(s.cfg.MaxSeries, func(engine.SeriesKey, *statistical.Proportion) { s.evicted.WithLabelValues("pool").Inc() }); err != nil {
 		return fmt.Errorf("screen: pools: %w", err)
 	}
@@ -101,8 +100,8 @@ func (s *Screen) Observe(spans []engine.Span) {
 			s.late.Inc()
 			continue
 		}
-		if span.Provider != "" {
-			x.provider = span.Provider
+		if span.Provider != "" && x.provider != span.Provider {
+			x.provider = strings.Clone(span.Provider)
 		}
 		x.add(w, span, !s.passedOn.has(span.TraceID, span.SpanID))
 		x.versions.add(span, s.cfg.Window)
@@ -118,16 +117,16 @@ func (s *Screen) Observe(spans []engine.Span) {
 			x.observe(span, s.closedUntil)
 		}
 	}
-	s.live.WithLabelValues("series").Set(float64(s.series.Len()))
+	s.live.WithLabelValues("series").Set(float64(s.series.len()))
 	s.live.WithLabelValues("pool").Set(float64(s.pools.Len()))
 	s.live.WithLabelValues("service").Set(float64(s.services.Len()))
 }
 
 func (s *Screen) lookUp(k engine.SeriesKey) *series {
-	x, ok := s.series.Get(k)
-	if !ok {
-		x = &series{key: k, base: newBaseline(s.cfg)}
-		s.series.Add(k, x)
+	x := s.series.get(k)
+	if x == nil {
+		x = &series{key: cloneKey(k), base: s.nothing.fresh()}
+		s.series.add(x)
 	}
 	return x
 }
@@ -135,15 +134,15 @@ func (s *Screen) lookUp(k engine.SeriesKey) *series {
 func (s *Screen) pool(k engine.SeriesKey) *statistical.Proportion {
 	p, ok := s.pools.Get(poolKey(k))
 	if !ok {
-		p = newBaseline(s.cfg).Errors
-		s.pools.Add(poolKey(k), p)
+		p = s.nothing.Errors.Fresh()
+		s.pools.Add(cloneKey(poolKey(k)), p)
 	}
 	return p
 }
 
 // baseline returns what to compare a span with: an empty one for an unknown series, since nothing is created.
 func (s *Screen) baseline(span *engine.Span) *baseline {
-	if x, ok := s.series.Peek(span.Series()); ok {
+	if x := s.series.peek(span.Series()); x != nil {
 		return &x.base
 	}
 	return &s.nothing
@@ -163,7 +162,7 @@ func (s *Screen) Advance(watermark time.Time) []engine.Finding {
 		w *window
 	}
 	var all []ended
-	for _, x := range s.series.Values() {
+	for _, x := range s.series.all() {
 		for _, w := range x.timeline.due(until, s.cfg.Window) {
 			all = append(all, ended{x, w})
 		}
@@ -186,7 +185,7 @@ func (s *Screen) Advance(watermark time.Time) []engine.Finding {
 		}
 		for i := range out[first:] {
 			if f := &out[first+i]; f.Type == engine.ErrorRate && strange(*f) {
-				if x, ok := s.series.Peek(f.Series); ok {
+				if x := s.series.peek(f.Series); x != nil {
 					s.blame(f, x, moment)
 				}
 			}
@@ -304,7 +303,7 @@ func (s *Screen) Learning() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := 0
-	for _, x := range s.series.Values() {
+	for _, x := range s.series.all() {
 		if x.base.Latency.Learning() {
 			n++
 		}
@@ -316,8 +315,8 @@ func (s *Screen) Learning() int {
 func (s *Screen) States() []engine.LearningState {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := make([]engine.LearningState, 0, s.series.Len())
-	for _, x := range s.series.Values() {
+	out := make([]engine.LearningState, 0, s.series.len())
+	for _, x := range s.series.all() {
 		q := x.base.Latency
 		st := engine.LearningState{
 			Series: x.key, Detector: "latency", Learning: q.Learning(), Seen: q.Seen(), Needed: uint64(s.cfg.MinSamples),

@@ -7,10 +7,10 @@ import (
 	"github.com/llm-sentinel/llm-sentinel/statistical"
 )
 
-// Sizes of a series' histograms: quantiles within 4 % while values span a factor of 150 and 45.
+// Sizes of a series' histograms: quantiles within 4 % while values span a factor of 150 and 24.
 const (
 	baselineBuckets = 64
-	usageBuckets    = 48
+	usageBuckets    = 40
 )
 
 // baseline is what is normal for a series.
@@ -31,6 +31,11 @@ func newBaseline(cfg Config) baseline {
 	}
 }
 
+// fresh is a baseline like b that has learnt nothing.
+func (b *baseline) fresh() baseline {
+	return baseline{b.Latency.Fresh(), b.Tokens.Fresh(), b.Errors.Fresh()}
+}
+
 // learn takes in a closed window.
 func (b *baseline) learn(w *window) {
 	b.Latency.AddSample(w.Start, &w.Latency, maxPoints, func(float64) bool { return true })
@@ -48,8 +53,9 @@ func (b *baseline) ordinary(tokens *statistical.Sample) func(float64) bool {
 	return func(x float64) bool { return x < limit }
 }
 
-// series is one baseline with its windows.
+// series is one baseline with its windows. Where it stands in the index is part of it, since a pointer apart takes memory.
 type series struct {
+	place
 	key      engine.SeriesKey
 	provider string // of the latest span: the key's model belongs to it
 	base     baseline

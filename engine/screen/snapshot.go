@@ -91,7 +91,7 @@ func (s *Screen) Snapshot(w io.Writer) error {
 
 func (s *Screen) state() (snapshot, error) {
 	out := snapshot{Format: format, Watchers: make(map[string][]byte), Inflation: make(map[string][]byte), PassedOn: s.passedOn.order, ClosedUntil: s.closedUntil}
-	for _, x := range s.series.Values() {
+	for _, x := range s.series.all() {
 		data, err := x.MarshalBinary()
 		if err != nil {
 			return out, fmt.Errorf("series %s: %w", x.key, err)
@@ -141,7 +141,7 @@ func (s *Screen) Restore(r io.Reader) error {
 	if in.Format != format {
 		return fmt.Errorf("screen: restore: snapshot has format %d, want %d", in.Format, format)
 	}
-	restored := &Screen{cfg: s.cfg, evicted: s.evicted}
+	restored := &Screen{cfg: s.cfg, evicted: s.evicted, nothing: s.nothing}
 	if err := restored.reset(); err != nil {
 		return err
 	}
@@ -157,11 +157,11 @@ func (s *Screen) Restore(r io.Reader) error {
 
 func (s *Screen) restore(in *snapshot) error {
 	for _, data := range in.Series {
-		x, err := readSeries(s.cfg, data)
+		x, err := readSeries(&s.nothing, data)
 		if err != nil {
 			return err
 		}
-		s.series.Add(x.key, x)
+		s.series.add(x)
 	}
 	for _, p := range in.Pools {
 		if err := read(p.Learnt, []learner{s.pool(p.Key)}); err != nil {

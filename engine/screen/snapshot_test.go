@@ -105,7 +105,7 @@ func TestCorruptSnapshotIsAnError(t *testing.T) {
 		"a service cut short":    func(in *snapshot) { in.Services[0].Learnt[0] = in.Services[0].Learnt[0][:3] },
 		"a bad correction":       func(in *snapshot) { in.Inflation["latency"] = []byte("no") },
 		"an impossible window": func(in *snapshot) {
-			x, err := readSeries(s.cfg, in.Series[0])
+			x, err := readSeries(&s.nothing, in.Series[0])
 			require.NoError(t, err)
 			x.timeline.open = []*window{{Spans: 1, Failed: 2}}
 			in.Series[0], err = x.MarshalBinary()

@@ -37,13 +37,13 @@ func (s *series) MarshalBinary() ([]byte, error) {
 	return e.buf, e.err
 }
 
-// readSeries restores a series into objects made with the configuration of today.
-func readSeries(cfg Config, data []byte) (*series, error) {
+// readSeries restores a series, with a baseline like the one that is given.
+func readSeries(like *baseline, data []byte) (*series, error) {
 	d := stateReader{buf: data}
 	if format := d.bytes(1); d.err == nil && format[0] != seriesFormat {
 		return nil, fmt.Errorf("series has format %d, want %d", format[0], seriesFormat)
 	}
-	s := &series{key: d.key(), provider: d.string(), base: newBaseline(cfg)}
+	s := &series{key: d.key(), provider: d.string(), base: like.fresh()}
 	for _, x := range s.base.learners() {
 		d.learner(x)
 	}
@@ -242,7 +242,7 @@ func (d *stateReader) versions(v *versions) {
 	if v.Challenger = d.string(); v.Challenger == "" {
 		return
 	}
-	v.test = newComparison()
+	v.test = comparison.Fresh()
 	d.learner(v.test)
 	v.Seen, v.Fresh = int(d.most(math.MaxInt32)), int(d.most(math.MaxInt32))
 	v.Traces = d.traces()

@@ -13,7 +13,7 @@ import (
 // looks (statistical.TwoSample). The version is that of what answers: the model, the agent, or the service.
 type versions struct {
 	Current    string   // the version the baseline consists of
-	Recent     []recent // its latest latencies, to start a comparison with
+	Recent     []recent // its latest latencies, to start a comparison with; none while there is one
 	Challenger string
 	test       *statistical.TwoSample // set while there is a challenger
 	Seen       int                    // spans of the challenger
@@ -39,9 +39,8 @@ const (
 	challengerLimit   = 2_000 // spans after which a challenger that the test does not object to is the current version
 )
 
-func newComparison() *statistical.TwoSample {
-	return statistical.NewTwoSample(statistical.TwoSampleConfig{Buckets: comparisonBuckets})
-}
+// comparison is what comparisons are made like.
+var comparison = statistical.NewTwoSample(statistical.TwoSampleConfig{Buckets: comparisonBuckets})
 
 // versionOf names the version of what a span is served by, and as what kind of subject.
 func versionOf(s *engine.Span) engine.Subject {
@@ -64,13 +63,13 @@ func (v *versions) add(s *engine.Span, window time.Duration) {
 	name := version.Kind + "|" + version.Value
 	switch name {
 	case v.Current:
-		if len(v.Recent) < recentKept {
-			v.Recent = append(v.Recent, newRecent(seconds))
-		} else {
-			v.Recent[int(seconds*1e9)%recentKept] = newRecent(seconds) // any fixed choice will do
-		}
-		if v.test != nil {
+		switch {
+		case v.test != nil:
 			v.test.AddA(seconds)
+		case len(v.Recent) < recentKept:
+			v.Recent = append(v.Recent, newRecent(seconds))
+		default:
+			v.Recent[int(seconds*1e9)%recentKept] = newRecent(seconds) // any fixed choice will do
 		}
 		return
 	case v.Challenger:
@@ -93,10 +92,15 @@ func (v *versions) add(s *engine.Span, window time.Duration) {
 		return
 	}
 	v.Challenger, v.Seen, v.Fresh, v.Traces = name, 0, 0, nil
-	v.test = newComparison()
+	if v.test != nil {
+		v.test.Again()
+		return
+	}
+	v.test = comparison.Fresh()
 	for _, x := range v.Recent {
 		v.test.AddA(x.seconds())
 	}
+	v.Recent = nil
 }
 
 // compare says what the test shows at the end of a window.

@@ -11,10 +11,10 @@ import (
 // Bounds of what a series' window holds. Every span counts in it; it is the memory that is bounded.
 const (
 	maxPoints      = 256 // spans of one window that weigh in full: those of a busy window depend on each other
-	latencyBuckets = 32
-	tokenBuckets   = 24
+	latencyBuckets = 24
+	tokenBuckets   = 16
 	maxOpen        = 64 // windows, those of clocks that are far ahead
-	maxSlow        = 16 // slowest spans, and failed ones, whose traces are known
+	maxSlow        = 8  // slowest spans, and failed ones, whose traces are known
 	maxTraces      = 64 // trace ids that a finding names
 )
 
