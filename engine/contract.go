@@ -188,6 +188,43 @@ type SnapshotStore interface {
 	LoadSnapshot(ctx context.Context, name string) (data []byte, at time.Time, err error)
 }
 
+// Shelf keeps the states of series under their ids. It may be called concurrently.
+type Shelf interface {
+	// ShelveSeries puts states in place of what is there under their ids, all or none.
+	ShelveSeries(ctx context.Context, rows []ShelvedSeries) error
+	// ShelvedSeries returns those that are there, in any order. They stay.
+	ShelvedSeries(ctx context.Context, ids []ShelfID) ([]ShelvedSeries, error)
+	// NewestSeries calls each with up to n, those of the latest generations, in ascending order of generations. It ends with the first
+	// error that each returns.
+	NewestSeries(ctx context.Context, n int, each func(ShelvedSeries) error) error
+	// TrimSeries keeps up to n, those of the latest generations, deletes the others and says how many.
+	TrimSeries(ctx context.Context, n int) (int, error)
+}
+
+// ShelvedSeries is the state of a series. What State holds is known to the Screener alone.
+type ShelvedSeries struct {
+	ID         ShelfID
+	Generation int64 // ascending in the order of last use; a row is never replaced by one of an earlier generation
+	State      []byte
+}
+
+// ShelfID is the name of a series on the shelf.
+type ShelfID [16]byte
+
+// SeriesKeeper is a Screener with more series than one snapshot can hold: it keeps them on a Shelf, a row each, and its snapshot has
+// the rest.
+type SeriesKeeper interface {
+	Snapshotter
+	// Save writes the series that changed before the latest Snapshot, as they were then. After an error the next ones have them too.
+	Save(ctx context.Context) error
+	// Load reads back as many series as there is room for.
+	Load(ctx context.Context) error
+	// Fetch reads the series that were seen again after they had left memory, and returns what went wrong since the last call.
+	Fetch(ctx context.Context) error
+	// Crowded reports whether many series wait for the next snapshot.
+	Crowded() bool
+}
+
 // Backlog keeps flagged traces that wait for the semantic tier when its queue is full, oldest first.
 type Backlog interface {
 	Defer(ctx context.Context, t Deferred) error

@@ -74,6 +74,8 @@ type Pipeline struct {
 	flight    flight
 	aside     sync.WaitGroup // what is stored beside the stream
 	saving    atomic.Bool    // a snapshot is under way to the store
+	keeper    SeriesKeeper   // the screener, where it keeps its series by itself
+	fetching  atomic.Bool    // series are under way from the store
 	ledger    *ledger
 	writer    *writer
 	markers   markerBook
@@ -155,6 +157,7 @@ func New(cfg Config, parts Parts) (*Pipeline, error) {
 	for _, l := range parts.Lenses {
 		p.lenses = append(p.lenses, newLens(l, p.health, p.log))
 	}
+	p.keeper, _ = parts.Screener.(SeriesKeeper)
 	p.writer = &writer{
 		journal: parts.Journal, backlog: parts.Backlog, limit: cfg.StoreQueue, told: p.told, drop: p.drop, health: p.health, log: p.log,
 		wake: make(chan struct{}, 1),
@@ -289,6 +292,7 @@ func (p *Pipeline) screen(ctx, work context.Context) {
 			if p.snapshotDue(time.Now()) {
 				p.snapshotAside(work)
 			}
+			p.fetchAside(work)
 		case <-ctx.Done():
 			p.drain(work)
 			return

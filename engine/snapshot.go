@@ -60,7 +60,26 @@ func (p *Pipeline) snapshotDue(now time.Time) bool {
 	if p.ledger.awaited() {
 		every = min(every, p.cfg.AcknowledgeEvery)
 	}
+	if p.keeper != nil && p.keeper.Crowded() {
+		every = 0
+	}
 	return now.Sub(p.captured) >= max(every, p.capturing*snapshotRest)
+}
+
+// fetchAside reads series that were seen again, beside the stream.
+func (p *Pipeline) fetchAside(ctx context.Context) {
+	if p.keeper == nil || !p.fetching.CompareAndSwap(false, true) {
+		return
+	}
+	p.aside.Go(func() {
+		defer p.fetching.Store(false)
+		if err := p.keeper.Fetch(ctx); err != nil && ctx.Err() == nil {
+			p.health.failed("series", err.Error())
+			p.log.Error("series not read back", "error", err)
+			return
+		}
+		p.health.worked("series")
+	})
 }
 
 // snapshot stores one now. Its batches are told whatever comes of it: it is the last one.
@@ -124,6 +143,14 @@ func (p *Pipeline) capture() snapshot {
 // another time; then the ledger is not stored, which says what the parts before it hold.
 func (p *Pipeline) save(ctx context.Context, x snapshot) (again bool, err error) {
 	now := time.Now()
+	if p.keeper != nil {
+		if e := p.keeper.Save(ctx); e != nil {
+			err = fmt.Errorf("engine: store series: %w", e)
+			if !hopeless(e) {
+				return true, err
+			}
+		}
+	}
 	for _, part := range x.parts {
 		if e := p.parts.Snapshots.SaveSnapshot(ctx, part.name, now, part.data); e != nil {
 			err = errors.Join(err, fmt.Errorf("engine: store snapshot %s: %w", part.name, e))
@@ -163,6 +190,15 @@ func (p *Pipeline) restore(ctx context.Context) error {
 		}
 		p.log.Info("restored", "snapshot", name, "age", time.Since(at).Round(time.Second))
 	})
+	if p.keeper != nil {
+		switch err := p.keeper.Load(ctx); {
+		case ErrorCode(err) == CodeInvalid:
+			p.health.failed("snapshot series", err.Error())
+			p.log.Error("series unreadable, learning starts over", "error", err)
+		case err != nil:
+			errs = append(errs, fmt.Errorf("engine: load series: %w", err))
+		}
+	}
 	if err := errors.Join(append(errs, p.replayEvents(ctx))...); err != nil {
 		return err
 	}

@@ -8,7 +8,8 @@ import (
 // Config bounds the tier and states from which size on a deviation matters.
 type Config struct {
 	Window      time.Duration `yaml:"window"`       // length of a window in event time
-	MaxSeries   int           `yaml:"max_series"`   // baselines kept; the least recently used goes first
+	MaxSeries   int           `yaml:"max_series"`   // series in memory, at most 4 KiB each; the least recently used goes to the store
+	MaxShelved  int           `yaml:"max_shelved"`  // series kept in the store, those in memory among them; the oldest goes first
 	MaxServices int           `yaml:"max_services"` // services with traffic, cost and users
 	MaxUsers    int           `yaml:"max_users"`    // heavy users followed, a service
 	MinSamples  int           `yaml:"min_samples"`  // spans that a baseline needs before it speaks
@@ -38,7 +39,8 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		Window:          5 * time.Minute,
-		MaxSeries:       10_000,
+		MaxSeries:       200_000,
+		MaxShelved:      1_000_000,
 		MaxServices:     256,
 		MaxUsers:        512,
 		MinSamples:      50,
@@ -69,6 +71,7 @@ func (c Config) Validate() error {
 	}{
 		{"window", c.Window.Seconds(), 1},
 		{"max_series", float64(c.MaxSeries), 1},
+		{"max_shelved", float64(c.MaxShelved), float64(c.MaxSeries)},
 		{"max_services", float64(c.MaxServices), 1},
 		{"max_users", float64(c.MaxUsers), 1},
 		{"min_samples", float64(c.MinSamples), 2},

@@ -19,6 +19,7 @@ import (
 type Screen struct {
 	cfg     Config
 	evicted *prometheus.CounterVec
+	shelved prometheus.Counter
 	late    prometheus.Counter
 	live    *prometheus.GaugeVec
 
@@ -30,7 +31,9 @@ type Screen struct {
 	watchers    []watcher
 	inflation   map[string]*statistical.Inflation // of the windows' own p-values, by detector
 	closedUntil time.Time
-	nothing     baseline // what an unknown series has learnt
+	nothing     baseline                     // what an unknown series has learnt
+	visiting    map[engine.SeriesKey]*series // series that are on the shelf, while a trace of theirs is scored
+	shelving
 }
 
 // New returns a tier that has seen nothing.
@@ -42,17 +45,20 @@ func New(cfg Config, registry prometheus.Registerer) (*Screen, error) {
 		cfg: cfg,
 		evicted: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "sentinel_statistical_evicted_total", Help: "Baselines forgotten to keep memory bounded, by kind."}, []string{"kind"}),
+		shelved: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "sentinel_statistical_shelved_total", Help: "Series that left memory for the store, to come back when they are seen again."}),
 		late: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "sentinel_statistical_late_spans_total", Help: "Spans whose window had closed before they came."}),
 		live: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "sentinel_statistical_series_items", Help: "Baselines kept, by kind."}, []string{"kind"}),
 		nothing: newBaseline(cfg),
 	}
-	for _, c := range []prometheus.Collector{s.evicted, s.late, s.live} {
+	for _, c := range []prometheus.Collector{s.evicted, s.shelved, s.late, s.live} {
 		if err := registry.Register(c); err != nil {
 			return nil, fmt.Errorf("screen: register metrics: %w", err)
 		}
 	}
+	s.evicted.WithLabelValues("shelved")
 	for _, kind := range []string{"series", "pool", "service"} {
 		s.evicted.WithLabelValues(kind)
 		s.live.WithLabelValues(kind)
@@ -66,7 +72,7 @@ func New(cfg Config, registry prometheus.Registerer) (*Screen, error) {
 // reset makes the state empty.
 func (s *Screen) reset() error {
 	var err error
-	s.series = newIndex(s.cfg.MaxSeries, func(*series) { s.evicted.WithLabelValues("series").Inc() })
+	s.series = newIndex(s.cfg.MaxSeries, s.makeRoom)
 	if s.pools, err = simplelru.NewLRU(s.cfg.MaxSeries, func(engine.SeriesKey, *statistical.Proportion) { s.evicted.WithLabelValues("pool").Inc() }); err != nil {
 		return fmt.Errorf("screen: pools: %w", err)
 	}
@@ -94,17 +100,16 @@ func (s *Screen) Observe(spans []engine.Span) {
 	}
 	for i := range spans {
 		span := &spans[i]
-		x := s.lookUp(span.Series())
-		w := x.timeline.at(span.End, s.cfg.Window, s.closedUntil)
-		if w == nil {
+		if late := !windowStart(span.End, s.cfg.Window).Add(s.cfg.Window).After(s.closedUntil); late {
 			s.late.Inc()
 			continue
 		}
-		if span.Provider != "" && x.provider != span.Provider {
-			x.provider = strings.Clone(span.Provider)
+		x, ownFault := s.lookUp(span.Series()), !s.passedOn.has(span.TraceID, span.SpanID)
+		if x.pending {
+			s.hold(x, span, ownFault)
+		} else {
+			s.take(x, span, ownFault)
 		}
-		x.add(w, span, !s.passedOn.has(span.TraceID, span.SpanID))
-		x.versions.add(span, s.cfg.Window)
 		v, ok := s.services.Get(span.Service)
 		if !ok {
 			v = newService(s.cfg)
@@ -125,10 +130,25 @@ func (s *Screen) Observe(spans []engine.Span) {
 func (s *Screen) lookUp(k engine.SeriesKey) *series {
 	x := s.series.get(k)
 	if x == nil {
-		x = &series{key: cloneKey(k), base: s.nothing.fresh()}
+		x = s.recall(k)
 		s.series.add(x)
 	}
 	return x
+}
+
+// take takes a span into its series, unless too many of its windows are open.
+func (s *Screen) take(x *series, span *engine.Span, ownFault bool) {
+	s.change(x)
+	w := x.timeline.at(span.End, s.cfg.Window)
+	if w == nil {
+		s.late.Inc()
+		return
+	}
+	if span.Provider != "" && x.provider != span.Provider {
+		x.provider = strings.Clone(span.Provider)
+	}
+	x.add(w, span, ownFault)
+	x.versions.add(span, s.cfg.Window)
 }
 
 func (s *Screen) pool(k engine.SeriesKey) *statistical.Proportion {
@@ -142,7 +162,11 @@ func (s *Screen) pool(k engine.SeriesKey) *statistical.Proportion {
 
 // baseline returns what to compare a span with: an empty one for an unknown series, since nothing is created.
 func (s *Screen) baseline(span *engine.Span) *baseline {
-	if x := s.series.peek(span.Series()); x != nil {
+	k := span.Series()
+	if x := s.series.peek(k); x != nil {
+		return &x.base
+	}
+	if x := s.visiting[k]; x != nil {
 		return &x.base
 	}
 	return &s.nothing
@@ -150,11 +174,16 @@ func (s *Screen) baseline(span *engine.Span) *baseline {
 
 // Advance implements engine.Screener.
 func (s *Screen) Advance(watermark time.Time) []engine.Finding {
+	until := watermark.Truncate(s.cfg.Window)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	until := watermark.Truncate(s.cfg.Window)
 	if !until.After(s.closedUntil) {
 		return nil
+	}
+	if len(s.wanted) > 0 {
+		s.mu.Unlock()
+		s.awaitAll() // they had the length of a window to be read
+		s.mu.Lock()
 	}
 	s.closedUntil = until
 	type ended struct {
@@ -163,6 +192,10 @@ func (s *Screen) Advance(watermark time.Time) []engine.Finding {
 	}
 	var all []ended
 	for _, x := range s.series.all() {
+		if !x.timeline.ends(until, s.cfg.Window) {
+			continue
+		}
+		s.change(x)
 		for _, w := range x.timeline.due(until, s.cfg.Window) {
 			all = append(all, ended{x, w})
 		}
@@ -281,8 +314,15 @@ func (s *Screen) closeService(name string, v *service, until time.Time) []engine
 
 // Score implements engine.Screener.
 func (s *Screen) Score(t *engine.Trace) []engine.Finding {
+	keys := make([]engine.SeriesKey, len(t.Spans))
+	for i := range t.Spans {
+		keys[i] = t.Spans[i].Series()
+	}
+	visiting := s.await(keys)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.visiting = visiting
+	defer func() { s.visiting = nil }()
 	var out []engine.Finding
 	for _, score := range []func(*engine.Trace) (engine.Finding, bool){s.latencyOfTrace, s.errorsOfTrace, s.tokensOfTrace} {
 		if f, ok := score(t); ok {

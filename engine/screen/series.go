@@ -62,6 +62,12 @@ type series struct {
 	timeline timeline
 	versions versions
 	strange  time.Time // since when its windows show something; zero when calm
+
+	generation int64      // of its row, of when it was last marked
+	dirty      bool       // it changed since it was last marked
+	due        bool       // it was marked, and has not changed since
+	pending    bool       // its row on the shelf is not read yet
+	held       []heldSpan // what happened to it meanwhile
 }
 
 // poolKey names the pool whose error proportion stands in for a series that has not seen enough.

@@ -22,7 +22,8 @@ type snapshot struct {
 	Services    []serviceState
 	Watchers    map[string][]byte
 	Inflation   map[string][]byte
-	PassedOn    []spanRef // oldest first
+	Held        []heldSpan // of series that are not read from the shelf yet
+	PassedOn    []spanRef  // oldest first
 	ClosedUntil time.Time
 }
 
@@ -75,7 +76,7 @@ func read(in [][]byte, what []learner) error {
 	return nil
 }
 
-// Snapshot implements engine.Snapshotter.
+// Snapshot implements engine.Snapshotter. Series that are kept on a shelf are left out: Save writes them as they are now.
 func (s *Screen) Snapshot(w io.Writer) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -91,12 +92,19 @@ func (s *Screen) Snapshot(w io.Writer) error {
 
 func (s *Screen) state() (snapshot, error) {
 	out := snapshot{Format: format, Watchers: make(map[string][]byte), Inflation: make(map[string][]byte), PassedOn: s.passedOn.order, ClosedUntil: s.closedUntil}
-	for _, x := range s.series.all() {
-		data, err := x.MarshalBinary()
-		if err != nil {
-			return out, fmt.Errorf("series %s: %w", x.key, err)
+	if s.shelf != nil {
+		s.mark()
+		for _, x := range s.wanted {
+			out.Held = append(out.Held, x.held...)
 		}
-		out.Series = append(out.Series, data)
+	} else {
+		for _, x := range s.series.all() {
+			data, err := x.MarshalBinary()
+			if err != nil {
+				return out, fmt.Errorf("series %s: %w", x.key, err)
+			}
+			out.Series = append(out.Series, data)
+		}
 	}
 	for _, k := range s.pools.Keys() {
 		p, _ := s.pools.Peek(k)
@@ -141,7 +149,7 @@ func (s *Screen) Restore(r io.Reader) error {
 	if in.Format != format {
 		return fmt.Errorf("screen: restore: snapshot has format %d, want %d", in.Format, format)
 	}
-	restored := &Screen{cfg: s.cfg, evicted: s.evicted, nothing: s.nothing}
+	restored := &Screen{cfg: s.cfg, evicted: s.evicted, shelved: s.shelved, late: s.late, nothing: s.nothing, shelving: newShelving(s.shelf)}
 	if err := restored.reset(); err != nil {
 		return err
 	}
@@ -150,7 +158,8 @@ func (s *Screen) Restore(r io.Reader) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.series, s.pools, s.services = restored.series, restored.pools, restored.services
+	s.series, s.pools, s.services, s.shelving = restored.series, restored.pools, restored.services, restored.shelving
+	s.series.evict = s.makeRoom
 	s.watchers, s.passedOn, s.inflation, s.closedUntil = restored.watchers, restored.passedOn, restored.inflation, restored.closedUntil
 	return nil
 }
@@ -162,6 +171,11 @@ func (s *Screen) restore(in *snapshot) error {
 			return err
 		}
 		s.series.add(x)
+	}
+	for _, h := range in.Held {
+		if x := s.lookUp(h.Span.Series()); x.pending {
+			s.hold(x, &h.Span, h.OwnFault)
+		}
 	}
 	for _, p := range in.Pools {
 		if err := read(p.Learnt, []learner{s.pool(p.Key)}); err != nil {

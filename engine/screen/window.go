@@ -103,15 +103,15 @@ type timeline struct {
 	kept   int             // of closed
 }
 
-// at returns the open window in which t lies, or nil when it closed already.
-func (l *timeline) at(t time.Time, length time.Duration, closedUntil time.Time) *window {
+// at returns the open window in which t lies, or nil when too many are open. Whether it closed already is for the caller to know.
+func (l *timeline) at(t time.Time, length time.Duration) *window {
 	start := windowStart(t, length)
 	for _, w := range l.open {
 		if w.Start.Equal(start) {
 			return w
 		}
 	}
-	if !start.Add(length).After(closedUntil) || len(l.open) == maxOpen {
+	if len(l.open) == maxOpen {
 		return nil
 	}
 	w := newWindow(start)
@@ -122,6 +122,11 @@ func (l *timeline) at(t time.Time, length time.Duration, closedUntil time.Time) 
 // windowStart is the start of the window in which t lies.
 func windowStart(t time.Time, length time.Duration) time.Time {
 	return time.Unix(0, t.UnixNano()/int64(length)*int64(length)).UTC()
+}
+
+// ends reports whether a window ended at or before the watermark.
+func (l *timeline) ends(watermark time.Time, length time.Duration) bool {
+	return slices.ContainsFunc(l.open, func(w *window) bool { return !w.Start.Add(length).After(watermark) })
 }
 
 // due removes and returns the windows that ended at or before the watermark, oldest first.

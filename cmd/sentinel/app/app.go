@@ -158,6 +158,7 @@ func (a *App) newPipeline(ctx context.Context, observe func(engine.Alert)) (*eng
 	if err != nil {
 		return nil, err
 	}
+	screener.UseShelf(a.store)
 	workflow, err := workflowDetectors(cfg, redactor)
 	if err != nil {
 		return nil, err

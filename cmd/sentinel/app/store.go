@@ -49,6 +49,7 @@ type Store interface {
 	engine.Journal
 	engine.MarkerLog
 	engine.SnapshotStore
+	engine.Shelf
 	engine.EventLog
 	engine.Backlog
 	engine.Outbox

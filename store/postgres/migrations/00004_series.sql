@@ -1,0 +1,11 @@
+-- +goose Up
+-- What is learnt of series: a row each, those in memory and those that memory has no room for.
+CREATE TABLE shelved_series (
+    id         bytea PRIMARY KEY,
+    generation bigint NOT NULL,
+    state      bytea NOT NULL
+);
+CREATE INDEX shelved_series_by_generation ON shelved_series (generation);
+
+-- +goose Down
+DROP TABLE shelved_series;
