@@ -1,7 +1,6 @@
 package statistical
 
 import (
-	"cmp"
 	"math"
 	"slices"
 )
@@ -10,9 +9,23 @@ import (
 // near it is what the detector is made for.
 const NoveltyAlarm = 1.8
 
+// How often calm series surprise: a share of noveltyAlarms of all points by NoveltyAlarm or more, and by the power law below of others.
 const (
-	noveltyNumbers   = 1024   // that each view of numbers remembers
-	noveltyPatterns  = 512    // that are remembered
+	noveltyAlarms = 0.003
+	noveltyPower  = 2.2
+)
+
+// NoveltyP returns how often a calm series is as surprising, in (0, 1]. It is no more than a power of the surprise, though the surprise
+// counts in decades, since where a series has heavy tails or a rhythm of weeks the extrapolation behind it runs far ahead of what is seen. The
+// two constants enclose simulated counts, proportions, medians and sums of heavy-tailed costs under rhythms of days and weeks, from their third day
+// of 5 minutes to their 139th.
+func NoveltyP(surprise float64) float64 {
+	return clampP(noveltyAlarms * math.Pow(max(surprise, 0)/NoveltyAlarm, -noveltyPower))
+}
+
+const (
+	noveltyNumbers   = 512    // that each view of numbers remembers
+	noveltyPatterns  = 256    // that are remembered
 	noveltyCalm      = 100    // distances that a view needs before it says anything
 	noveltyKeep      = 0.7    // quantile of its distances above which an item is remembered
 	noveltyTail      = 0.98   // quantile of its distances above which their tail is extrapolated
@@ -23,7 +36,7 @@ const (
 	noveltyHush      = 20     // points after an alarm that have no surprise
 	noveltyRise      = 0.35   // decades by which an alarm raises what the next one takes
 	noveltyHalfLife  = 200.0  // points in which that halves
-	noveltyMagnitude = 1e150  // values beyond are cut, so that no sum of squares overflows
+	noveltyMagnitude = 1e30   // values beyond are cut, so that no distance overflows
 )
 
 // Shapes of the views, in points.
@@ -54,7 +67,8 @@ var noveltyDecay = math.Exp2(-1 / noveltyHalfLife)
 //
 // A view's distance is that to the nearest item it remembers, absolute for numbers and the sum of absolute differences for patterns. It
 // remembers only what was new to it, items farther away than 70 % of all distances were: a nearest neighbour with a condensed memory
-// (Hart, "The Condensed Nearest Neighbor Rule", IEEE Transactions on Information Theory 14(3), 1968).
+// (Hart, "The Condensed Nearest Neighbor Rule", IEEE Transactions on Information Theory 14(3), 1968). In a full memory a number takes the
+// place of any other, a pattern that of the oldest.
 //
 // A distance becomes a surprise, -log10 of the share of all earlier distances that were as large. Above their 98 % quantile the share is
 // extrapolated by an exponential tail. That all history counts, also the beginning, when everything was new, is what keeps it from
@@ -65,7 +79,7 @@ var noveltyDecay = math.Exp2(-1 / noveltyHalfLife)
 // After an alarm, at NoveltyAlarm, the next 20 points have no surprise, and another alarm takes 0.35 decades more, which halves every
 // 200 points.
 //
-// It takes about 110 KiB, so it is meant for the series that are worth it rather than for every one.
+// It takes at most 28 KiB, so it is meant for the series that are worth it rather than for every one.
 type Novelty struct {
 	seen    uint64
 	latest  [longestView]float64 // a ring; the newest lies before seen % longestView
@@ -79,9 +93,9 @@ type Novelty struct {
 func NewNovelty() *Novelty {
 	n := new(Novelty)
 	for i := range n.numbers {
-		n.numbers[i].sorted = make([]remembered, 0, noveltyNumbers)
+		n.numbers[i].sorted = make([]float32, 0, noveltyNumbers)
 	}
-	n.pattern.items = make([][patternPoints]float64, 0, noveltyPatterns)
+	n.pattern.items = make([]pattern, 0, noveltyPatterns)
 	return n
 }
 
@@ -97,28 +111,60 @@ func (n *Novelty) Next(x float64) float64 {
 	if math.IsNaN(x) || math.IsInf(x, 0) {
 		return 0
 	}
+	seen := n.look(x)
+	for i := range n.numbers {
+		n.numbers[i].learn(seen.numbers[i])
+	}
+	n.pattern.learn(seen.pattern, &seen.shape)
+	return n.settle(seen.surprise)
+}
+
+// Judge returns what Next would, and changes nothing.
+func (n *Novelty) Judge(x float64) float64 {
+	if math.IsNaN(x) || math.IsInf(x, 0) {
+		return 0
+	}
+	as := *n // looking writes to the ring alone, which is copied, and settling to two numbers
+	return as.settle(as.look(x).surprise)
+}
+
+// sight is what the views make of a point.
+type sight struct {
+	numbers  [4]look
+	pattern  look
+	shape    pattern
+	surprise float64 // before what earlier alarms take off
+}
+
+// look puts x at the end of the latest points and says how surprising it is. The views do not learn it yet.
+func (n *Novelty) look(x float64) sight {
 	n.latest[n.seen%longestView] = clamp(x, -noveltyMagnitude, noveltyMagnitude)
 	n.seen++
 
-	surprise, others := n.numbers[0].next(n.back(0)), 0.0
+	var s sight
+	s.numbers[0] = n.numbers[0].look(n.back(0))
 	if n.seen >= levelOver {
-		others = max(others, n.numbers[1].next(n.mean(levelOver)))
+		s.numbers[1] = n.numbers[1].look(n.mean(levelOver))
 	}
 	if n.seen >= spreadOver {
-		others = max(others, n.numbers[2].next(n.deviation(spreadOver)))
+		s.numbers[2] = n.numbers[2].look(n.deviation(spreadOver))
 	}
 	if n.seen >= driftAgainst {
-		others = max(others, n.numbers[3].next(n.mean(driftOver)-n.mean(driftAgainst)))
+		s.numbers[3] = n.numbers[3].look(n.mean(driftOver) - n.mean(driftAgainst))
 	}
 	if n.seen >= patternSpan {
-		var p [patternPoints]float64
-		for k := range p {
-			p[k] = n.back(uint64(k * patternStride))
+		for k := range s.shape {
+			s.shape[k] = float32(n.back(uint64(k * patternStride)))
 		}
-		others = max(others, n.pattern.next(&p))
+		s.pattern = n.pattern.look(&s.shape)
 	}
-	surprise = max(surprise, others-noveltyHandicap)
-	return n.settle(surprise - noveltyAge*math.Log10(max(float64(n.seen), noveltyYoung)/noveltyAgeOne))
+	others := s.pattern.surprise
+	for _, l := range s.numbers[1:] {
+		others = max(others, l.surprise)
+	}
+	age := max(float64(n.seen), noveltyYoung) / noveltyAgeOne
+	s.surprise = max(s.numbers[0].surprise, others-noveltyHandicap) - noveltyAge*math.Log10(age)
+	return s
 }
 
 // settle takes off what earlier alarms take off, and notes whether this is one.
@@ -208,74 +254,77 @@ func (h *history) value(j, zero int) float64 {
 	return math.Exp((float64(h.index[j]) - 0.5) * h.width())
 }
 
-// remembered is one number in a memory, and the order in which it came.
-type remembered struct {
-	value float64
-	order uint64
+// look is what a view makes of an item. One that has nothing to be compared to is novel and has no distance.
+type look struct {
+	number   float32
+	at       int // where a number belongs, or where the nearest pattern is
+	distance float64
+	measured bool // whether there is a distance
+	surprise float64
+	novel    bool // to be remembered
 }
 
 // numberView compares numbers.
 type numberView struct {
 	distances history
-	sorted    []remembered // by value; at most noveltyNumbers, of which the oldest makes room
-	stored    uint64       // numbers remembered of all time
+	sorted    []float32 // at most noveltyNumbers
+	random    uint64    // state of the choice of what makes room
 }
 
-// next returns the surprise of a number, and learns it.
-func (v *numberView) next(x float64) float64 {
-	at, _ := slices.BinarySearchFunc(v.sorted, x, func(r remembered, x float64) int { return cmp.Compare(r.value, x) })
-	if len(v.sorted) == 0 {
-		v.remember(at, x)
-		return 0
+func (v *numberView) look(x float64) look {
+	l := look{number: float32(x)}
+	l.at, _ = slices.BinarySearch(v.sorted, l.number)
+	if l.measured = len(v.sorted) > 0; !l.measured {
+		l.novel = true
+		return l
 	}
-	distance := math.Inf(1)
-	if at < len(v.sorted) {
-		distance = v.sorted[at].value - x
+	l.distance = math.Inf(1)
+	if l.at < len(v.sorted) {
+		l.distance = float64(v.sorted[l.at]) - float64(l.number)
 	}
-	if at > 0 {
-		distance = min(distance, x-v.sorted[at-1].value)
+	if l.at > 0 {
+		l.distance = min(l.distance, float64(l.number)-float64(v.sorted[l.at-1]))
 	}
-	surprise, novel := v.distances.judge(distance)
-	v.distances.add(distance, 1, 1)
-	if novel {
-		v.remember(at, x)
-	}
-	return surprise
+	l.surprise, l.novel = v.distances.judge(l.distance)
+	return l
 }
 
-// remember puts x at its place, for the oldest number if the memory is full.
-func (v *numberView) remember(at int, x float64) {
+func (v *numberView) learn(l look) {
+	if l.measured {
+		v.distances.add(l.distance, 1, 1)
+	}
+	if !l.novel {
+		return
+	}
 	if len(v.sorted) == noveltyNumbers {
-		oldest := 0
-		for i, r := range v.sorted {
-			if r.order < v.sorted[oldest].order {
-				oldest = i
-			}
-		}
-		v.sorted = slices.Delete(v.sorted, oldest, oldest+1)
-		if oldest < at {
-			at--
+		v.random = v.random*6364136223846793005 + 1442695040888963407 // Knuth's linear congruential generator
+		i := int(v.random >> 33 % noveltyNumbers)
+		v.sorted = slices.Delete(v.sorted, i, i+1)
+		if i < l.at {
+			l.at--
 		}
 	}
-	v.sorted = slices.Insert(v.sorted, at, remembered{x, v.stored})
-	v.stored++
+	v.sorted = slices.Insert(v.sorted, l.at, l.number)
 }
+
+// pattern is some of the latest values, the newest first.
+type pattern [patternPoints]float32
 
 // patternView compares patterns.
 type patternView struct {
 	distances history
-	items     [][patternPoints]float64 // a ring once it is full
+	items     []pattern // a ring once it is full
 	oldest    int
 	nearest   int // where the nearest item was; the one behind it is likely to be the next
 }
 
-// next returns the surprise of a pattern, and learns it.
-func (v *patternView) next(p *[patternPoints]float64) float64 {
-	if len(v.items) == 0 {
-		v.remember(p)
-		return 0
+func (v *patternView) look(p *pattern) look {
+	l := look{at: v.nearest}
+	if l.measured = len(v.items) > 0; !l.measured {
+		l.novel = true
+		return l
 	}
-	best := math.Inf(1)
+	best := float32(math.Inf(1))
 	expected := (v.nearest + 1) % len(v.items)
 	for k := range v.items {
 		i := expected + k
@@ -283,34 +332,39 @@ func (v *patternView) next(p *[patternPoints]float64) float64 {
 			i -= len(v.items)
 		}
 		if d := distanceBelow(best, p, &v.items[i]); d < best {
-			best, v.nearest = d, i
+			best, l.at = d, i
 		}
 	}
-	surprise, novel := v.distances.judge(best)
-	v.distances.add(best, 1, 1)
-	if novel {
-		v.remember(p)
-	}
-	return surprise
+	l.distance = float64(best)
+	l.surprise, l.novel = v.distances.judge(l.distance)
+	return l
 }
 
-func (v *patternView) remember(p *[patternPoints]float64) {
-	if len(v.items) < noveltyPatterns {
-		v.items = append(v.items, *p)
-		return
+func (v *patternView) learn(l look, p *pattern) {
+	v.nearest = l.at
+	if l.measured {
+		v.distances.add(l.distance, 1, 1)
 	}
-	v.items[v.oldest] = *p
-	v.oldest = (v.oldest + 1) % noveltyPatterns
+	switch {
+	case !l.novel:
+	case len(v.items) < noveltyPatterns:
+		v.items = append(v.items, *p)
+	default:
+		v.items[v.oldest] = *p
+		v.oldest = (v.oldest + 1) % noveltyPatterns
+	}
 }
 
 // distanceBelow is the sum of absolute differences, or any sum of some of them that has reached the limit.
-func distanceBelow(limit float64, a, b *[patternPoints]float64) float64 {
-	half := math.Abs(a[0]-b[0]) + math.Abs(a[1]-b[1]) + math.Abs(a[2]-b[2]) + math.Abs(a[3]-b[3])
+func distanceBelow(limit float32, a, b *pattern) float32 {
+	half := apart(a[0], b[0]) + apart(a[1], b[1]) + apart(a[2], b[2]) + apart(a[3], b[3])
 	if half >= limit {
 		return half
 	}
-	return half + math.Abs(a[4]-b[4]) + math.Abs(a[5]-b[5]) + math.Abs(a[6]-b[6]) + math.Abs(a[7]-b[7])
+	return half + apart(a[4], b[4]) + apart(a[5], b[5]) + apart(a[6], b[6]) + apart(a[7], b[7])
 }
+
+func apart(x, y float32) float32 { return max(x-y, y-x) }
 
 const (
 	kindNovelty      = 'N'
@@ -319,7 +373,7 @@ const (
 
 // MarshalBinary returns a snapshot of what was learned.
 func (n *Novelty) MarshalBinary() ([]byte, error) {
-	e := newEncoder(kindNovelty, 8192+16*noveltyNumbers*len(n.numbers)+8*patternPoints*noveltyPatterns)
+	e := newEncoder(kindNovelty, 8192+4*noveltyNumbers*len(n.numbers)+4*patternPoints*noveltyPatterns)
 	e.uint64(n.seen)
 	e.uint64(n.hush)
 	e.float(n.rise)
@@ -329,11 +383,10 @@ func (n *Novelty) MarshalBinary() ([]byte, error) {
 	for i := range n.numbers {
 		v := &n.numbers[i]
 		v.distances.encode(e)
-		e.uint64(v.stored)
+		e.uint64(v.random)
 		e.uint16(uint16(len(v.sorted)))
-		for _, r := range v.sorted {
-			e.float(r.value)
-			e.uint64(r.order)
+		for _, x := range v.sorted {
+			e.uint32(math.Float32bits(x))
 		}
 	}
 	n.pattern.distances.encode(e)
@@ -342,7 +395,7 @@ func (n *Novelty) MarshalBinary() ([]byte, error) {
 	e.uint16(uint16(len(n.pattern.items)))
 	for _, p := range n.pattern.items {
 		for _, x := range p {
-			e.float(x)
+			e.uint32(math.Float32bits(x))
 		}
 	}
 	return e.buf, nil
@@ -360,26 +413,26 @@ func (n *Novelty) UnmarshalBinary(data []byte) error {
 	}
 	restored.rise = d.floatIn(0, noveltyRise/(1-noveltyDecay))
 	for i := range restored.latest {
-		restored.latest[i] = d.magnitude()
+		restored.latest[i] = d.floatIn(-noveltyMagnitude, noveltyMagnitude)
 	}
 	for i := range restored.numbers {
 		v := &restored.numbers[i]
 		v.distances.decode(d)
-		v.stored = d.uint64()
-		for range d.length(int(d.uint16()), noveltyNumbers, 16) {
-			v.sorted = append(v.sorted, remembered{d.magnitude(), d.uint64()})
+		v.random = d.uint64()
+		for range d.length(int(d.uint16()), noveltyNumbers, 4) {
+			v.sorted = append(v.sorted, d.number())
 		}
-		if !slices.IsSortedFunc(v.sorted, func(a, b remembered) int { return cmp.Compare(a.value, b.value) }) {
+		if !slices.IsSorted(v.sorted) {
 			d.fail("memory out of order")
 		}
 	}
 	v := &restored.pattern
 	v.distances.decode(d)
 	v.oldest, v.nearest = int(d.uint16()), int(d.uint16())
-	for range d.length(int(d.uint16()), noveltyPatterns, 8*patternPoints) {
-		var p [patternPoints]float64
+	for range d.length(int(d.uint16()), noveltyPatterns, 4*patternPoints) {
+		var p pattern
 		for k := range p {
-			p[k] = d.magnitude()
+			p[k] = d.number()
 		}
 		v.items = append(v.items, p)
 	}
@@ -393,5 +446,14 @@ func (n *Novelty) UnmarshalBinary(data []byte) error {
 	return nil
 }
 
-// magnitude reads a value of a series.
-func (d *decoder) magnitude() float64 { return d.floatIn(-noveltyMagnitude, noveltyMagnitude) }
+// number reads what a view remembers. A drift may be twice as large as a value.
+func (d *decoder) number() float32 {
+	x := math.Float32frombits(d.uint32())
+	if d.err == nil && !(math.Abs(float64(x)) <= 3*noveltyMagnitude) {
+		d.fail("number %v is out of range", x)
+	}
+	if d.err != nil {
+		return 0
+	}
+	return x
+}

@@ -174,6 +174,68 @@ func TestNoveltyIsSlowerAfterAnAlarm(t *testing.T) {
 	require.GreaterOrEqual(t, got[2600], NoveltyAlarm)
 }
 
+// To judge a point is to say what learning it would, and leaves no trace.
+func TestNoveltyJudgesWithoutLearning(t *testing.T) {
+	judging, learning, usual := NewNovelty(), NewNovelty(), daily(5)
+	for i := range 3000 {
+		x := usual(i) + 90*step(i%700 == 650)
+		for _, other := range []float64{x, 1e6, -3, math.NaN()} {
+			judging.Judge(other)
+		}
+		judged := judging.Judge(x)
+		require.Equal(t, judged, learning.Next(x))
+		require.Equal(t, judged, judging.Next(x))
+	}
+	a, err := judging.MarshalBinary()
+	require.NoError(t, err)
+	b, err := learning.MarshalBinary()
+	require.NoError(t, err)
+	require.Equal(t, b, a)
+}
+
+// Calm series surprise about as often as NoveltyP says, or less.
+func TestNoveltyP(t *testing.T) {
+	require.Equal(t, 1.0, NoveltyP(0))
+	require.Equal(t, 1.0, NoveltyP(-1))
+	require.InDelta(t, 0.003, NoveltyP(NoveltyAlarm), 1e-9)
+	require.Less(t, NoveltyP(40), 1e-5)
+	for name, make := range map[string]func(seed uint64) func(i int) float64{
+		"rhythm": daily,
+		"counts under a rhythm": func(seed uint64) func(int) float64 {
+			r := seeded(seed)
+			return func(i int) float64 { return float64(negativeBinomial(r, 20+15*math.Sin(2*math.Pi*float64(i)/288), 0.02)) }
+		},
+		"sums of heavy tails": func(seed uint64) func(int) float64 {
+			r := seeded(seed)
+			return func(int) float64 {
+				total := 0.0
+				for range 30 {
+					total += lognormal(r, 1, 1)
+				}
+				return total
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			const series, points, learning = 12, 4000, 576
+			var all []float64
+			for seed := range uint64(series) {
+				all = append(all, surprises(points, make(seed))[learning:]...)
+			}
+			for _, surprise := range []float64{1, 1.8, 3, 6} {
+				above := 0
+				for _, s := range all {
+					if s >= surprise {
+						above++
+					}
+				}
+				expected := NoveltyP(surprise) * float64(len(all))
+				require.LessOrEqual(t, float64(above), 1.5*expected+4*math.Sqrt(expected), "points with a surprise of %v", surprise)
+			}
+		})
+	}
+}
+
 // What is said of a point does not depend on any later one, nor on anything but the points.
 func TestNoveltyDoesNotLookAhead(t *testing.T) {
 	first, second := daily(2), daily(2)
@@ -252,7 +314,7 @@ func TestNoveltyIsBounded(t *testing.T) {
 	require.Zero(t, testing.AllocsPerRun(1000, next))
 	data, err := n.MarshalBinary()
 	require.NoError(t, err)
-	require.Less(t, len(data), 128<<10)
+	require.Less(t, len(data), 32<<10, "the bound of what it takes in memory, too")
 }
 
 func FuzzNoveltyRestore(f *testing.F) {

@@ -4,6 +4,6 @@
 // scores each series in its own order. Out flow the benchmark's three scores (package nab), with the best threshold and with one that
 // was frozen beforehand, and VUS-PR, beside a null, a random and a z-score detector and those whose raw scores are published.
 //
-// The package knows no detector but trivial ones and two of statistical: Screening, what screening holds of one number, and
-// Novelty, which is to take its place.
+// The package knows no detector but trivial ones and Screening, the one of statistical that screening follows the numbers of a service
+// with.
 package timeseries

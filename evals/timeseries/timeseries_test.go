@@ -168,8 +168,8 @@ func TestHalvesAreFittedApart(t *testing.T) {
 
 func TestRepeatable(t *testing.T) {
 	dir := corpusAt(t)
-	first := run(t, dir, Novelty, nil)
-	require.Equal(t, first, run(t, dir, Novelty, nil))
+	first := run(t, dir, Screening, nil)
+	require.Equal(t, first, run(t, dir, Screening, nil))
 }
 
 func TestNoDetector(t *testing.T) {
@@ -324,22 +324,6 @@ func TestTimesThatJumpBack(t *testing.T) {
 func TestScreening(t *testing.T) {
 	d, err := Screening()
 	require.NoError(t, err)
-	for i := range 100 {
-		score := d.Next(start.Add(time.Duration(i)*time.Minute), 100+float64(i%7))
-		require.LessOrEqual(t, score, 0.01)
-		if i < 50 {
-			require.Zero(t, score, "it learns")
-		}
-	}
-	at := start.Add(2 * time.Hour)
-	usual, high := d.Next(at, 103), d.Next(at, 10_000)
-	require.Greater(t, high, 10*usual)
-	require.Zero(t, d.Next(at, -5), "it knows positive numbers alone")
-}
-
-func TestNovelty(t *testing.T) {
-	d, err := Novelty()
-	require.NoError(t, err)
 	for i := range 1500 {
 		at := start.Add(time.Duration(i) * time.Minute)
 		score := d.Next(at, 100+float64(i*i%97))
@@ -349,7 +333,7 @@ func TestNovelty(t *testing.T) {
 	require.Greater(t, d.Next(start.Add(time.Hour), 40), 0.65, "below anything before, at a time that jumps back")
 }
 
-// TestRealData prints what detectors that others ran have been published to score and holds Novelty above them, where the development
+// TestRealData prints what detectors that others ran have been published to score and holds Screening above them, where the development
 // data lies beside the project.
 func TestRealData(t *testing.T) {
 	dir := filepath.Join("..", "..", "..", "shared", "data", "dev")
@@ -359,7 +343,7 @@ func TestRealData(t *testing.T) {
 		}
 		t.Skip(err)
 	}
-	result := run(t, dir, Novelty, nil)
+	result := run(t, dir, Screening, nil)
 	table := result.Tables[0]
 	require.Equal(t, []string{"detector", "nab_standard", "nab_low_fp", "nab_low_fn"}, table.Columns[:4])
 	got := map[string][]string{}
