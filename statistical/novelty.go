@@ -33,7 +33,8 @@ const (
 	noveltyAge       = 1.2    // decades taken off for each decade of age
 	noveltyAgeOne    = 1000.0 // points at which nothing is taken off
 	noveltyYoung     = 500.0  // age that younger streams count as
-	noveltyHush      = 20     // points after an alarm that have no surprise
+	noveltyHush      = 20     // points after an alarm that have no surprise,
+	noveltyBeyond    = 4.0    // unless theirs is by as many decades above the alarm's
 	noveltyRise      = 0.35   // decades by which an alarm raises what the next one takes
 	noveltyHalfLife  = 200.0  // points in which that halves
 	noveltyMagnitude = 1e30   // values beyond are cut, so that no distance overflows
@@ -76,8 +77,8 @@ var noveltyDecay = math.Exp2(-1 / noveltyHalfLife)
 // of the value. For each decade of age, from the 500th point on, 1.2 decades are taken off: where chance alone alarms, it does so about
 // as often between the 1,000th and the 10,000th point as between the 10,000th and the 100,000th.
 //
-// After an alarm, at NoveltyAlarm, the next 20 points have no surprise, and another alarm takes 0.35 decades more, which halves every
-// 200 points.
+// After an alarm, at NoveltyAlarm, the next 20 points have no surprise, unless it is 4 decades above that of the alarm, and another alarm
+// takes 0.35 decades more, which halves every 200 points.
 //
 // It takes at most 28 KiB, so it is meant for the series that are worth it rather than for every one.
 type Novelty struct {
@@ -85,7 +86,8 @@ type Novelty struct {
 	latest  [longestView]float64 // a ring; the newest lies before seen % longestView
 	numbers [4]numberView        // value, level, spread, drift
 	pattern patternView
-	hush    uint64  // points without surprise that are still to come
+	alarm   float64 // surprise of the latest alarm
+	hush    uint64  // points that are still in its shadow
 	rise    float64 // decades
 }
 
@@ -124,7 +126,7 @@ func (n *Novelty) Judge(x float64) float64 {
 	if math.IsNaN(x) || math.IsInf(x, 0) {
 		return 0
 	}
-	as := *n // looking writes to the ring alone, which is copied, and settling to two numbers
+	as := *n // looking writes to the ring alone, which is copied, and settling to three numbers
 	return as.settle(as.look(x).surprise)
 }
 
@@ -172,10 +174,12 @@ func (n *Novelty) settle(surprise float64) float64 {
 	surprise = clamp(surprise-n.rise, 0, math.MaxFloat64)
 	if n.hush > 0 {
 		n.hush--
-		surprise = 0
+		if surprise < n.alarm+noveltyBeyond {
+			surprise = 0
+		}
 	}
 	if surprise >= NoveltyAlarm {
-		n.hush = noveltyHush
+		n.alarm, n.hush = surprise, noveltyHush
 		n.rise += noveltyRise
 	}
 	n.rise *= noveltyDecay
@@ -375,6 +379,7 @@ const (
 func (n *Novelty) MarshalBinary() ([]byte, error) {
 	e := newEncoder(kindNovelty, 8192+4*noveltyNumbers*len(n.numbers)+4*patternPoints*noveltyPatterns)
 	e.uint64(n.seen)
+	e.float(n.alarm)
 	e.uint64(n.hush)
 	e.float(n.rise)
 	for _, x := range n.latest {
@@ -408,8 +413,9 @@ func (n *Novelty) UnmarshalBinary(data []byte) error {
 	if restored.seen = d.uint64(); restored.seen > maxNoveltyPoints {
 		d.fail("%d points", restored.seen)
 	}
+	restored.alarm = d.floatIn(0, math.MaxFloat64)
 	if restored.hush = d.uint64(); restored.hush > noveltyHush {
-		d.fail("%d points without surprise", restored.hush)
+		d.fail("%d points in the shadow of an alarm", restored.hush)
 	}
 	restored.rise = d.floatIn(0, noveltyRise/(1-noveltyDecay))
 	for i := range restored.latest {

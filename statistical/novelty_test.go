@@ -162,7 +162,7 @@ func TestNoveltyLearnsFirst(t *testing.T) {
 func TestNoveltyIsSlowerAfterAnAlarm(t *testing.T) {
 	usual := daily(4)
 	got := surprises(3000, func(i int) float64 {
-		return usual(i) + 100*step(i == 2500) + 400*step(i == 2500+noveltyHush) + 400*step(i == 2600)
+		return usual(i) + 100*step(i == 2500) + 130*step(i == 2500+noveltyHush) + 400*step(i == 2600)
 	})
 	require.GreaterOrEqual(t, got[2500], NoveltyAlarm)
 	for i := range noveltyHush {
@@ -172,6 +172,11 @@ func TestNoveltyIsSlowerAfterAnAlarm(t *testing.T) {
 	alone := surprises(3000, func(i int) float64 { return fresh(i) + 400*step(i == 2600) })
 	require.Less(t, got[2600], alone[2600])
 	require.GreaterOrEqual(t, got[2600], NoveltyAlarm)
+
+	small, soon := daily(4), 2505
+	got = surprises(3000, func(i int) float64 { return small(i) + 20*step(i == 2500) + 4000*step(i == soon) })
+	require.GreaterOrEqual(t, got[2500], NoveltyAlarm)
+	require.Greater(t, got[soon], got[2500]+noveltyBeyond, "a small alarm does not hide a large one")
 }
 
 // To judge a point is to say what learning it would, and leaves no trace.
@@ -203,7 +208,9 @@ func TestNoveltyP(t *testing.T) {
 		"rhythm": daily,
 		"counts under a rhythm": func(seed uint64) func(int) float64 {
 			r := seeded(seed)
-			return func(i int) float64 { return float64(negativeBinomial(r, 20+15*math.Sin(2*math.Pi*float64(i)/288), 0.02)) }
+			return func(i int) float64 {
+				return float64(negativeBinomial(r, 20+15*math.Sin(2*math.Pi*float64(i)/288), 0.02))
+			}
 		},
 		"sums of heavy tails": func(seed uint64) func(int) float64 {
 			r := seeded(seed)

@@ -201,10 +201,10 @@ func (c *calls) judge(key engine.SeriesKey, of *measure, m *measured, w sample[c
 	unusual := m.above(w, 0.05)
 	t := callTally{Start: w.Start, Values: len(w.Values), Above25: len(m.above(w, 0.25)), Above05: len(unusual)}
 	for _, v := range unusual {
-		f.Traces = appendTrace(f.Traces, v.Trace)
+		f.Traces = appendTrace(f.Traces, v.Trace, maxTraces)
 	}
-	longest := time.Duration(horizons[len(horizons)-1]) * c.cfg.Window
-	m.closed = slices.DeleteFunc(append(m.closed, t), func(old callTally) bool { return t.Start.Sub(old.Start) >= longest })
+	stretch := longest * c.cfg.Window
+	m.closed = slices.DeleteFunc(append(m.closed, t), func(old callTally) bool { return t.Start.Sub(old.Start) >= stretch })
 	for _, n := range horizons {
 		sum := m.over(time.Duration(n) * c.cfg.Window)
 		if sum.Values < 3 {
@@ -220,11 +220,7 @@ func (c *calls) judge(key engine.SeriesKey, of *measure, m *measured, w sample[c
 	if raw >= notLearnt {
 		c.inflation[of.detector].Add(f.At, raw)
 	}
-	values := make([]float64, len(w.Values))
-	for i, v := range w.Values {
-		values[i] = v.Value
-	}
-	f.Effect = largerEffect(values, m.base)
+	f.Effect = largerEffect(func(q float64) float64 { return w.Values[int(q*float64(len(w.Values)-1)+0.5)].Value }, m.base)
 	f.Effect.Unit = of.unit
 	f.Material = of.matters(c.cfg, f.Effect)
 	f.Reason = of.reason(key.String(), f.Effect, m.base)

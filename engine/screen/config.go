@@ -33,6 +33,9 @@ type Config struct {
 	// excess where that is tokens; latency_excess and call_cost_excess hold for the others.
 	JointRatio       float64 `yaml:"joint_ratio"`
 	JointTokenExcess int     `yaml:"joint_token_excess"`
+	// SequenceWindows are the windows that the numbers of a service are followed before a new value of them is spoken of: two days, so that
+	// each hour was seen more than once.
+	SequenceWindows int `yaml:"sequence_windows"`
 }
 
 // DefaultConfig is what serve uses without a configuration file.
@@ -60,6 +63,7 @@ func DefaultConfig() Config {
 
 		JointRatio:       2,
 		JointTokenExcess: 200,
+		SequenceWindows:  576,
 	}
 }
 
@@ -90,6 +94,7 @@ func (c Config) Validate() error {
 		{"call_cost_excess", c.CallCostExcess, 0},
 		{"joint_ratio", c.JointRatio, 1},
 		{"joint_token_excess", float64(c.JointTokenExcess), 0},
+		{"sequence_windows", float64(c.SequenceWindows), 100},
 	} {
 		if !(p.value >= p.least) {
 			return fmt.Errorf("screen: %s must be at least %v, is %v", p.name, p.least, p.value)

@@ -44,7 +44,7 @@ func (s *Screen) latencyOfWindow(x *series, w *window) (engine.Finding, bool) {
 		}
 	}
 	f.P = min(1, f.P*float64(2*len(horizons))) // as many looks
-	f.Effect = largerEffect(&w.Latency, base)
+	f.Effect = largerEffect(w.Latency.Quantile, base)
 	f.Material = s.slower(f.Effect)
 	f.Traces = w.slowTraces(func(seconds float64) bool { return base.UpperP(seconds) < 0.05 })
 	f.Reason = fmt.Sprintf("%s takes %s, normally %s", x.key, seconds(f.Effect.Current), seconds(f.Effect.Baseline))
@@ -57,12 +57,12 @@ func exceedP(k, n int, level, count float64) float64 {
 	return statistical.BetaBinomialUpperP(k, n, level*(count+1), (1-level)*(count+1))
 }
 
-// largerEffect compares the median and the upper quartile with the baseline's and returns the one that moved more: a slow
+// largerEffect compares the median and the upper quartile of some values with the baseline's and returns the one that moved more: a slow
 // minority moves only the quartile.
-func largerEffect(values *statistical.Sample, base *statistical.Quantity) engine.Effect {
+func largerEffect(quantile func(p float64) float64, base *statistical.Quantity) engine.Effect {
 	var out engine.Effect
 	for _, q := range []float64{0.5, 0.75} {
-		e := engine.Effect{Baseline: base.Quantile(q), Current: values.Quantile(q), Unit: "s"}
+		e := engine.Effect{Baseline: base.Quantile(q), Current: quantile(q), Unit: "s"}
 		if out.Unit == "" || e.Ratio() > out.Ratio() {
 			out = e
 		}

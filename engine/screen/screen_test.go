@@ -37,7 +37,7 @@ func TestCalmTrafficIsSilent(t *testing.T) {
 		}
 		byDetector[f.Detector] = c
 	}
-	require.Len(t, byDetector, 4)
+	require.Len(t, byDetector, 5)
 	for detector, c := range byDetector {
 		require.Less(t, float64(c[0]), 0.02*float64(c[1])+5, "%s: %d of %d windows below 1 %%", detector, c[0], c[1])
 	}

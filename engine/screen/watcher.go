@@ -25,5 +25,6 @@ func newWatchers(cfg Config) []watcher {
 	return []watcher{
 		newCalls(cfg),
 		newJoint(cfg),
+		newSequences(cfg),
 	}
 }
