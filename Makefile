@@ -3,7 +3,7 @@
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help build run demo eval eval-models eval-memories test soak race lint fuzz bench bench-traces stack stack-down generate verify
+.PHONY: help build run demo eval eval-models eval-memories test soak race lint fuzz bench bench-screen bench-traces stack stack-down generate verify
 
 GO ?= go
 # ARGS is handed to the program by run and demo, to `go test` by test, race and bench.
@@ -75,6 +75,10 @@ bench: ## run all benchmarks (ARGS="-count 10" for benchstat)
 
 bench-traces: ## measure POST /api/v1/traces: 40 texts beside 50,000 vectors, 20 requests a second for a minute
 	@$(GO) test -run '^$$' -bench PostTraces -benchtime 1200x $(ARGS) ./cmd/sentinel/app
+
+bench-screen: build ## compare spans a second of a core with the OpenTelemetry Collector, in about 4 minutes (ARGS="-rounds 20 -length 20s")
+	@cd deploy/bench && CGO_ENABLED=0 $(GO) build -trimpath -o ../../bin/bench-collector ./collector && $(GO) build -trimpath -o ../../bin/bench-screen .
+	@bin/bench-screen $(ARGS)
 
 stack: ## set up and start the real parts that tests run against
 	@deploy/stack/up
