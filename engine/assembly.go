@@ -14,12 +14,14 @@ import (
 //
 // It is used by one goroutine.
 type assembler struct {
-	cfg     AssemblyConfig
-	open    map[TraceID]*assembly
-	due     dueHeap
-	bytes   int64
-	judged  *lru.Cache[TraceID, []SpanID] // complete traces, so that a late or repeated span is known as such
-	dropped func(reason string, n int)
+	cfg   AssemblyConfig
+	open  map[TraceID]*assembly
+	due   dueHeap
+	bytes int64
+	// following is how many spans of the same trace are known to be added next, for which room is made at once: spans are large.
+	following int
+	judged    *lru.Cache[TraceID, []SpanID] // complete traces, so that a late or repeated span is known as such
+	dropped   func(reason string, n int)
 }
 
 type assembly struct {
@@ -70,6 +72,9 @@ func (a *assembler) add(s Span, r *receipt) bool {
 		return true
 	}
 	t.seen[s.SpanID] = len(t.spans)
+	if len(t.spans) == cap(t.spans) {
+		t.spans = slices.Grow(t.spans, min(a.following+1, a.cfg.MaxSpans-len(t.spans)))
+	}
 	size := s.size()
 	t.bytes += size
 	a.bytes += size

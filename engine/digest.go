@@ -189,13 +189,12 @@ func versioned(name, version string) string {
 func newDigest(t *Trace, findings []Finding) *digest {
 	lead := t.Lead()
 	d := &digest{id: t.ID, at: t.Start(), lead: lead.SpanID, duration: t.End().Sub(t.Start())}
-	seen := make(map[value]bool, 16)
+	seen := make(map[Subject]bool, 16) // interning is dearer, and most spans say what an earlier one did
 	for i := range t.Spans {
 		t.Spans[i].subjects(func(kind, v string) {
-			h := unique.Make(Subject{kind, v})
-			if !seen[h] {
-				seen[h] = true
-				d.values = append(d.values, h)
+			if s := (Subject{kind, v}); !seen[s] {
+				seen[s] = true
+				d.values = append(d.values, unique.Make(s))
 			}
 		})
 	}

@@ -332,15 +332,20 @@ func (p *Pipeline) take(ctx context.Context, d delivery) {
 		before = p.ledger.take(d.batch.ID)
 	}
 	fresh := make([]Span, 0, len(d.batch.Spans))
-	for _, s := range d.batch.Spans {
-		p.pseudonymise(&s)
+	p.assembler.following = 0
+	for i := range d.batch.Spans {
+		s := &d.batch.Spans[i]
+		p.pseudonymise(s)
 		if !p.mark.hear(s.End, d.at) {
 			// A clock that runs ahead: the span is taken to have ended as it arrived, or its windows would stay open till then.
 			p.drop(dropFuture, 1)
 			s.Start, s.End = d.at.Add(-s.Duration()), d.at
 		}
-		if before != progressSettled && p.assembler.add(s, d.receipt) && before == progressNone {
-			fresh = append(fresh, s)
+		if p.assembler.following--; p.assembler.following < 0 {
+			p.assembler.following = sameTrace(d.batch.Spans[i:]) - 1
+		}
+		if before != progressSettled && p.assembler.add(*s, d.receipt) && before == progressNone {
+			fresh = append(fresh, *s)
 		}
 	}
 	for _, c := range d.batch.Contents {
@@ -366,6 +371,15 @@ func (p *Pipeline) take(ctx context.Context, d delivery) {
 	if d.receipt != nil {
 		p.writer.then(d.receipt.release)
 	}
+}
+
+// sameTrace is with how many spans of one trace a list begins.
+func sameTrace(spans []Span) int {
+	n := 1
+	for n < len(spans) && spans[n].TraceID == spans[0].TraceID {
+		n++
+	}
+	return n
 }
 
 // watch gives events to their screener, without what is sensitive in them.
@@ -581,7 +595,7 @@ func (p *Pipeline) sampled(t *Trace) bool {
 
 // ask asks the detectors one after the other. A detector that fails is left out of the verdict; its error is returned.
 func (p *Pipeline) ask(ctx context.Context, detectors []Detector, o Observation) ([]Finding, error) {
-	var out []Finding
+	out := make([]Finding, 0, len(detectors))
 	var errs []error
 	for _, d := range detectors {
 		findings, err := d.Score(ctx, o)

@@ -19,9 +19,11 @@ type heldTrace struct {
 }
 
 func hold(j *job, observations []Observation) heldTrace {
-	redacted := withoutTexts(&j.trace)
-	for i := range observations {
-		observations[i].Trace = &redacted
+	if len(observations) > 0 {
+		redacted := withoutTexts(&j.trace)
+		for i := range observations {
+			observations[i].Trace = &redacted
+		}
 	}
 	return heldTrace{withoutTexts(&j.workflow), j.findings, observations, j.trace.End()}
 }
@@ -30,9 +32,10 @@ func hold(j *job, observations []Observation) heldTrace {
 func withoutTexts(t *Trace) Trace {
 	out := *t
 	out.Spans = make([]Span, len(t.Spans))
-	for i, s := range t.Spans {
+	copy(out.Spans, t.Spans)
+	for i := range out.Spans {
+		s := &out.Spans[i]
 		s.System, s.Input, s.Output, s.Evaluations, s.Retrieval, s.Tool.Result = nil, nil, nil, nil, Retrieval{}, ""
-		out.Spans[i] = s
 	}
 	return out
 }

@@ -28,6 +28,9 @@ func Last(t *engine.Trace, bytes int) (*engine.Span, string) {
 }
 
 func textOf(s *engine.Span) string {
+	if len(s.Output) == 1 {
+		return strings.TrimSpace(s.Output[0].Text())
+	}
 	var parts []string
 	for _, m := range s.Output {
 		if text := strings.TrimSpace(m.Text()); text != "" {

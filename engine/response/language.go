@@ -3,6 +3,7 @@ package response
 import (
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/llm-sentinel/llm-sentinel/engine"
 )
@@ -66,8 +67,14 @@ func languagesOf(lists map[string]string) map[string][]string {
 // whose best two languages are within a factor of two is not told: it mixes them.
 func language(text string) string {
 	count := make(map[string]int)
-	letters := 0
+	letters, latin := 0, 0
 	for _, r := range text {
+		if r < utf8.RuneSelf { // most of most texts, and dear to look up
+			if isASCIILetter(byte(r)) {
+				latin++
+			}
+			continue
+		}
 		if !unicode.IsLetter(r) {
 			continue
 		}
@@ -79,6 +86,8 @@ func language(text string) string {
 			}
 		}
 	}
+	letters += latin
+	latin += count["latin"]
 	if letters < languageLetters {
 		return ""
 	}
@@ -90,17 +99,11 @@ func language(text string) string {
 			return script
 		}
 	}
-	if 2*count["latin"] <= letters {
+	if 2*latin <= letters {
 		return ""
 	}
-	hits := make(map[string]int)
-	for _, w := range strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !unicode.IsLetter(r) }) {
-		for _, l := range functionWords[w] {
-			hits[l]++
-		}
-	}
 	best, most, second := "", 0, 0
-	for l, n := range hits {
+	for l, n := range functionWordsIn(text) {
 		switch {
 		case n > most:
 			best, most, second = l, n, most
@@ -113,3 +116,45 @@ func language(text string) string {
 	}
 	return best
 }
+
+// functionWordsIn counts the function words of a text, by language.
+func functionWordsIn(text string) map[string]int {
+	hits := make(map[string]int)
+	lower := strings.ToLower(text)
+	for from := 0; from < len(lower); {
+		size := letterAt(lower[from:])
+		if size == 0 {
+			_, skip := utf8.DecodeRuneInString(lower[from:])
+			from += skip
+			continue
+		}
+		to := from
+		for ; size > 0; size = letterAt(lower[to:]) {
+			to += size
+		}
+		for _, l := range functionWords[lower[from:to]] {
+			hits[l]++
+		}
+		from = to
+	}
+	return hits
+}
+
+// letterAt is the size in bytes of the letter with which a text begins, 0 when it begins with none.
+func letterAt(text string) int {
+	if text == "" {
+		return 0
+	}
+	if text[0] < utf8.RuneSelf {
+		if isASCIILetter(text[0]) {
+			return 1
+		}
+		return 0
+	}
+	if r, size := utf8.DecodeRuneInString(text); unicode.IsLetter(r) {
+		return size
+	}
+	return 0
+}
+
+func isASCIILetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }

@@ -75,7 +75,11 @@ func (d *draft) clean(s string, limit int) string {
 }
 
 func (d *draft) cleanText(s string) string { return d.clean(s, d.limits.MaxTextBytes) }
+
 func (d *draft) cleanName(s string) string {
+	if len(s) <= d.limits.MaxNameBytes && printableASCII(s) {
+		return s
+	}
 	s = d.clean(s, d.limits.MaxNameBytes)
 	if strings.IndexFunc(s, unprintable) < 0 {
 		return s
@@ -87,6 +91,16 @@ func (d *draft) cleanName(s string) string {
 		}
 		return r
 	}, s)
+}
+
+// printableASCII is what nearly every name is, and quickly told.
+func printableASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 // unprintable are characters that no name needs and that a terminal would obey.
