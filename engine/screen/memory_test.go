@@ -45,7 +45,8 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// TestMemoryOfASeries measures what a series takes: all that each of them has, its place in the tier's index too.
+// TestMemoryOfASeries measures what a series takes: all that each of them has, its place in the tier's index too. Watchers are left out: what
+// they take is bounded by themselves, however many series there are.
 func TestMemoryOfASeries(t *testing.T) {
 	const series = 1_000
 	for _, c := range []struct {
@@ -60,6 +61,7 @@ func TestMemoryOfASeries(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newScreen(t)
+			s.watchers = nil
 			crowd := &crowd{rng: rand.New(rand.NewPCG(1, 1))}
 			now := began
 			fill := func(version string) {
