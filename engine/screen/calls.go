@@ -280,57 +280,69 @@ func (m *measured) above(w sample[callValue], p float64) []callValue {
 // score says of each measure how improbable the calls of a trace are whose effect matters. Of a measure that is within what is normal
 // nothing is said: it must not dilute what others say.
 func (c *calls) score(t *engine.Trace) []engine.Finding {
-	var out []engine.Finding
-	for i := range measures {
-		if f, ok := c.scoreMeasure(t, i); ok {
-			out = append(out, f)
-		}
-	}
-	return out
-}
-
-func (c *calls) scoreMeasure(t *engine.Trace, i int) (engine.Finding, bool) {
-	of := &measures[i]
-	f := engine.Finding{Type: of.kind, Detector: of.detector, At: t.End(), TraceID: t.ID, P: 1}
-	var ps []float64
-	least := 1.0
+	var said [len(measures)]saying
 	for n := range t.Spans {
 		span := &t.Spans[n]
 		if !span.Operation.IsModelCall() || span.Failed {
 			continue
 		}
-		value := of.of(span)
 		x, ok := c.series.Peek(span.Series())
-		if !ok || x[i] == nil || !(value > 0) {
+		if !ok {
 			continue
 		}
-		base := x[i].base
-		if base.Learning() {
-			f.Learning = true
-			continue
-		}
-		e := engine.Effect{Baseline: x[i].median, Current: value, Unit: of.unit}
-		if !of.matters(c.cfg, e) {
-			ps = append(ps, 1)
-			continue
-		}
-		p := base.UpperP(value)
-		ps = append(ps, p)
-		if p < conspicuous && len(f.Spans) < maxTraces {
-			f.Spans = append(f.Spans, span.SpanID)
-		}
-		if p < least {
-			least = p
-			f.Effect, f.SpanID, f.Series, f.Subject, f.Material = e, span.SpanID, span.Series(), of.subject(span), true
-			f.Reason = of.reason(span.Name, e, base)
+		for i, m := range x {
+			if value := measures[i].of(span); m != nil && value > 0 {
+				said[i].hear(c.cfg, &measures[i], m, span, value)
+			}
 		}
 	}
-	if len(ps) > 0 {
-		f.Learning, f.P = false, statistical.Cauchy(ps, nil)
-	} else if f.Learning {
-		f.Subject = ofService(t.Lead())
+	var out []engine.Finding
+	for i := range said {
+		x := &said[i]
+		switch {
+		case x.finding.Material:
+			x.finding.P = statistical.Cauchy(append(x.ps, slices.Repeat([]float64{1}, x.ordinary)...), nil)
+		case x.learning && x.ordinary == 0:
+			x.finding = engine.Finding{Subject: ofService(t.Lead()), P: 1, Learning: true}
+		default:
+			continue
+		}
+		x.finding.Type, x.finding.Detector, x.finding.At, x.finding.TraceID = measures[i].kind, measures[i].detector, t.End(), t.ID
+		out = append(out, x.finding)
 	}
-	return f, f.Material || f.Learning
+	return out
+}
+
+// saying is what a measure comes to over the calls of a trace.
+type saying struct {
+	learning bool
+	ordinary int       // calls whose effect does not matter
+	ps       []float64 // of the others
+	least    float64
+	finding  engine.Finding // about the least probable of them
+}
+
+func (x *saying) hear(cfg Config, of *measure, m *measured, span *engine.Span, value float64) {
+	if m.base.Learning() {
+		x.learning = true
+		return
+	}
+	e := engine.Effect{Baseline: m.median, Current: value, Unit: of.unit}
+	if !of.matters(cfg, e) {
+		x.ordinary++
+		return
+	}
+	p := m.base.UpperP(value)
+	x.ps = append(x.ps, p)
+	f := &x.finding
+	if p < conspicuous && len(f.Spans) < maxTraces {
+		f.Spans = append(f.Spans, span.SpanID)
+	}
+	if len(x.ps) == 1 || p < x.least {
+		x.least = p
+		f.Effect, f.SpanID, f.Series, f.Subject, f.Material = e, span.SpanID, span.Series(), of.subject(span), true
+		f.Reason = of.reason(span.Name, e, m.base)
+	}
 }
 
 // callsState is what a snapshot holds, least recently used first.

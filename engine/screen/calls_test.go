@@ -3,6 +3,7 @@ package screen
 import (
 	"bytes"
 	"encoding/gob"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -354,6 +355,8 @@ func FuzzRestoreCalls(f *testing.F) {
 	})
 }
 
+// benchmarkWatcher measures a span with its share of closing windows, of a series with 40 calls a window and of one with 4,000, and the
+// score of a trace of one call.
 func benchmarkWatcher(b *testing.B, w watcher) {
 	s := newStream(22)
 	var spans []engine.Span
@@ -366,19 +369,20 @@ func benchmarkWatcher(b *testing.B, w watcher) {
 		spans = append(spans, window...)
 	}
 	traces := engine.Traces(spans)
-	b.Run("span", func(b *testing.B) { // with its share of closing windows of 40 calls
-		b.ReportAllocs()
-		at := s.now
-		for i := 0; b.Loop(); i++ {
-			span := spans[i%len(spans)]
-			span.Start, span.End = at, at.Add(span.Duration())
-			w.observe(&span, time.Time{})
-			if i%40 == 39 {
-				at = at.Add(5 * time.Minute)
-				w.advance(at)
+	for _, calls := range []int{40, 4000} {
+		b.Run(fmt.Sprintf("span/%d", calls), func(b *testing.B) {
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				span := &spans[i%len(spans)]
+				span.Start, span.End = s.now, s.now.Add(span.Duration())
+				w.observe(span, time.Time{})
+				if i%calls == calls-1 {
+					s.now = s.now.Add(5 * time.Minute)
+					w.advance(s.now)
+				}
 			}
-		}
-	})
+		})
+	}
 	b.Run("score", func(b *testing.B) {
 		b.ReportAllocs()
 		for i := 0; b.Loop(); i++ {
