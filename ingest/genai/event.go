@@ -18,7 +18,7 @@ type exception struct {
 	message string
 }
 
-// mapEvents reads the events of a span: evaluations, messages of clients that write content as events, and the last exception,
+// mapEvents reads the events of a span: evaluations, the first token, messages of clients that write content as events, and the last exception,
 // which is returned.
 func (d *draft) mapEvents(events ptrace.SpanEventSlice) (thrown exception) {
 	s := d.span
@@ -29,6 +29,11 @@ func (d *draft) mapEvents(events ptrace.SpanEventSlice) (thrown exception) {
 		case eventUnknown:
 		case eventException:
 			thrown = d.exception(ev.Attributes())
+		case eventFirstToken:
+			// The attribute says it too, and of several the first counts.
+			if at := ev.Timestamp().AsTime(); s.TimeToFirstChunk == 0 && at.After(s.Start) && !at.After(s.End) {
+				s.TimeToFirstChunk = at.Sub(s.Start)
+			}
 		case eventEvaluation:
 			e, ok := d.evaluationOf(ev.Attributes())
 			if !ok {
@@ -156,7 +161,7 @@ func (m *Mapper) Logs(ld plog.Logs, now time.Time) Result {
 			for _, in := range sl.LogRecords().All() {
 				index++
 				kind := recordKind(in)
-				if kind == eventUnknown || kind == eventException {
+				if kind == eventUnknown || kind == eventException || kind == eventFirstToken {
 					res.Stats.Skipped++
 					continue
 				}

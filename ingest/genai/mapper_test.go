@@ -354,6 +354,23 @@ func TestNegativeDurationBecomesZero(t *testing.T) {
 	require.Equal(t, 1, res.Stats.Reversed)
 }
 
+func TestFirstTokenComesAsAttributeOrAsEvent(t *testing.T) {
+	event := func(s ptrace.Span, name string, after time.Duration) {
+		ev := s.Events().AppendEmpty()
+		ev.SetName(name)
+		ev.SetTimestamp(s.StartTimestamp() + pcommon.Timestamp(after))
+	}
+	td, s := request(t, "chat m", nil)
+	s.SetEndTimestamp(s.StartTimestamp() + pcommon.Timestamp(3*time.Second))
+	event(s, "First Token Stream Event", 4*time.Second) // of a wrong clock
+	event(s, "llm.content.completion.chunk", 300*time.Millisecond)
+	event(s, "llm.content.completion.chunk", 400*time.Millisecond)
+	require.Equal(t, 300*time.Millisecond, newMapper(t, nil).Spans(td, now).Spans[0].TimeToFirstChunk)
+
+	s.Attributes().PutDouble("gen_ai.response.time_to_first_chunk", 0.2)
+	require.Equal(t, 200*time.Millisecond, newMapper(t, nil).Spans(td, now).Spans[0].TimeToFirstChunk)
+}
+
 func TestNumbersThatCannotBeAreIgnored(t *testing.T) {
 	td, _ := request(t, "chat m", map[string]any{
 		"gen_ai.usage.input_tokens": math.NaN(), "gen_ai.usage.output_tokens": -5, "gen_ai.usage.cost": math.Inf(1),

@@ -119,6 +119,7 @@ const (
 	eventAssistant
 	eventTool
 	eventChoice
+	eventFirstToken
 )
 
 func eventOf(name string) event {
@@ -139,6 +140,8 @@ func eventOf(name string) event {
 		return eventTool
 	case "gen_ai.choice":
 		return eventChoice
+	case "First Token Stream Event", "llm.content.completion.chunk": // of OpenInference, and of Traceloop for every chunk
+		return eventFirstToken
 	}
 	return eventUnknown
 }
