@@ -252,11 +252,15 @@ func (m *measure) matters(cfg Config, e engine.Effect) bool {
 	return e.Ratio() >= ratio && e.Current-e.Baseline >= excess
 }
 
-// learn takes in a closed window but for extreme values, unless most are: one call that ran wild must not become normal, but a
-// change of every call must.
+// wild is the p-value below which a call is not learnt from. It is so low that what is left out of calm traffic does not make its tail
+// look lighter than it is where verdicts are made.
+const wild = 1e-4
+
+// learn takes in a closed window but for wild values, unless most are: one call that ran wild must not become normal, but a change of
+// every call must.
 func (m *measured) learn(w sample[callValue]) {
 	kept := w.Values
-	if extreme := len(m.above(w, notLearnt)); !m.base.Learning() && 2*extreme <= len(kept) {
+	if extreme := len(m.above(w, wild)); !m.base.Learning() && 2*extreme <= len(kept) {
 		kept = kept[:len(kept)-extreme]
 	}
 	for _, v := range kept {
