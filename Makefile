@@ -3,7 +3,7 @@
 MAKEFLAGS += --no-print-directory
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help build run demo eval eval-models eval-memories test soak race lint fuzz bench bench-screen bench-traces stack stack-down generate verify
+.PHONY: help build run demo eval eval-models eval-memories test soak race lint fuzz bench bench-screen bench-traces bench-memory stack stack-down generate verify
 
 GO ?= go
 # ARGS is handed to the program by run and demo, to `go test` by test, race and bench.
@@ -79,6 +79,9 @@ bench-traces: ## measure POST /api/v1/traces: 40 texts beside 50,000 vectors, 20
 bench-screen: build ## compare spans a second of a core with the OpenTelemetry Collector, in about 4 minutes (ARGS="-rounds 20 -length 20s")
 	@cd deploy/bench && CGO_ENABLED=0 $(GO) build -trimpath -o ../../bin/bench-collector ./collector && $(GO) build -trimpath -o ../../bin/bench-screen .
 	@bin/bench-screen $(ARGS)
+
+bench-memory: ## keep 200,000 series live and 20,000 in a store, and show what the process takes and what a snapshot costs
+	@$(GO) test -run '^$$' -bench LiveSeries -benchtime 1x $(ARGS) ./cmd/sentinel
 
 stack: ## set up and start the real parts that tests run against
 	@deploy/stack/up

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
@@ -23,6 +25,9 @@ func newServe() *cobra.Command {
 			cfg, err := flags.load()
 			if err != nil {
 				return err
+			}
+			if os.Getenv("GOMEMLIMIT") == "" && cfg.MemoryLimit > 0 {
+				debug.SetMemoryLimit(cfg.MemoryLimit)
 			}
 			log := app.NewLogger(cfg.Log, cmd.ErrOrStderr())
 			a, err := app.New(cmd.Context(), cfg, app.Options{Version: cmd.Root().Version, Logger: log})

@@ -75,6 +75,10 @@ type Config struct {
 	Store      StoreConfig       `yaml:"store"`
 	Explain    explain.Config    `yaml:"explain"`
 	Notify     notify.Config     `yaml:"notify"`
+
+	// MemoryLimit is what the Go runtime keeps the memory of serve below as far as it can, in bytes; 0 sets none, and GOMEMLIMIT in the
+	// environment comes before it.
+	MemoryLimit int64 `yaml:"memory_limit"`
 }
 
 // LogConfig says what is logged and how. Logs never hold text of prompts or responses.
@@ -113,6 +117,8 @@ func defaults() Config {
 		Store:   StoreConfig{Driver: StoreSQLite, SQLite: sqlite.DefaultConfig(), Postgres: postgres.DefaultConfig()},
 		Explain: explain.DefaultConfig(),
 		Notify:  notify.DefaultConfig(),
+
+		MemoryLimit: 1400 << 20,
 	}
 	c.Memory.Qdrant.Address = "" // a server is named before it is used
 	c.Store.SQLite.Path, c.Memory.Embedded.Path = "sentinel.db", "memory.db"
@@ -171,6 +177,9 @@ func Parse(data []byte, name string) (Config, error) {
 func (c Config) Validate() error {
 	if c.DataDir == "" {
 		return errors.New("data_dir is empty: say where state is kept")
+	}
+	if c.MemoryLimit < 0 {
+		return fmt.Errorf("memory_limit is %d, want bytes, or 0 for none", c.MemoryLimit)
 	}
 	if c.Log.Format != "text" && c.Log.Format != "json" {
 		return fmt.Errorf("log.format is %q, want text or json", c.Log.Format)
