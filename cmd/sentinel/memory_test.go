@@ -41,23 +41,28 @@ func BenchmarkLiveSeries(b *testing.B) {
 		require.NoError(b, err)
 		s.UseShelf(shelf)
 		calls := &calls{rng: rand.New(rand.NewPCG(1, 1)), at: time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)}
+		for n := range calls.users {
+			calls.users[n] = fmt.Sprint("user-", n)
+		}
 		begin, spans := time.Now(), 0
-		for range 3 {
+		for range 2 {
 			for n := range live {
 				batch := calls.of(n)
 				spans += len(batch)
 				s.Observe(batch)
-				if n%10_000 == 0 {
+				if n%500 == 0 {
 					require.NoError(b, s.Fetch(b.Context()))
 				}
 			}
 			calls.next(s)
 		}
-		for n := range more {
-			s.Observe(calls.of(live + n))
-		}
-		for n := range live - more {
-			s.Observe(calls.of(more + n))
+		for n := more; n < live+more; n++ {
+			batch := calls.of(n)
+			spans += len(batch)
+			s.Observe(batch)
+			if n%500 == 0 {
+				require.NoError(b, s.Fetch(b.Context()))
+			}
 		}
 		b.ReportMetric(float64(spans)/time.Since(begin).Seconds(), "spans/s")
 		resident(b, "before")
@@ -109,25 +114,26 @@ type calls struct {
 	rng    *rand.Rand
 	at     time.Time // start of the window
 	traces uint64
+	users  [100]string
 	n      int
 }
 
 func (c *calls) of(series int) []engine.Span {
-	count, version := 12, "1"
+	count, version := 6, "1"
 	if series%10 == 0 {
-		count = 60
+		count = 40
 	}
-	model := fmt.Sprintf("large-language-model-%d", series)
+	service, model := fmt.Sprintf("assistant-%d", series%100), fmt.Sprintf("large-language-model-%d", series)
 	spans := make([]engine.Span, count)
 	for i := range spans {
-		if series%10 == 0 && i%2 == 1 && c.n > 1 {
+		if series%10 == 0 && i%2 == 1 && c.n > 0 {
 			version = "2"
 		}
 		c.traces++
 		start := c.at.Add(time.Duration(c.rng.Int64N(int64(4 * time.Minute))))
 		spans[i] = engine.Span{
-			SpanID: engine.SpanID{1}, Name: "chat", Service: fmt.Sprintf("assistant-%d", series%100), Operation: engine.OpChat, Provider: "acme",
-			Model: model, ResponseModel: model + "-" + version, Agent: engine.Agent{Name: "helper"}, Region: "eu-central-1", User: fmt.Sprint("user-", c.traces%300),
+			SpanID: engine.SpanID{1}, Name: "chat", Service: service, Operation: engine.OpChat, Provider: "acme",
+			Model: model, ResponseModel: model + "-" + version, Agent: engine.Agent{Name: "helper"}, Region: "eu-central-1", User: c.users[c.traces%uint64(len(c.users))],
 			Start: start, End: start.Add(time.Duration(8e8 * math.Exp(0.5*c.rng.NormFloat64()))), Failed: c.rng.IntN(50) == 0,
 			Usage: engine.Usage{
 				Input: int64(900 * math.Exp(0.5*c.rng.NormFloat64())), Output: int64(300 * math.Exp(0.5*c.rng.NormFloat64())), Cost: 0.01,
