@@ -19,6 +19,7 @@
 //	          cost_overrun, token_abuse  cost and context of model calls, trace
 //	joint     the same three    model calls whose numbers do not go together, trace
 //	versions  model_regression  one version of a series against the one before, valid at every look
+//	sequence  four of these     the numbers of a service against all that they ever were, from window to window
 //
 // # Memory
 //
