@@ -92,8 +92,11 @@ type Pipeline struct {
 	mark      watermark
 	services  serviceBook
 	lastFlush time.Time
-	eventMark time.Time // latest watermark that the screener of events was given
-	eventful  bool      // it has observed something since
+	// what stood for the latest identity and name of each field that pseudonymise looks at
+	latestIDs   [4]alias
+	latestNames [14]alias
+	eventMark   time.Time // latest watermark that the screener of events was given
+	eventful    bool      // it has observed something since
 
 	eventNumber int64         // of the latest event
 	captured    time.Time     // wall time of the latest snapshot
@@ -436,16 +439,34 @@ func (p *Pipeline) addMarkers(ctx context.Context, markers []ChangeMarker, r *re
 // pseudonymise keeps identities that are themselves sensitive, such as a mail address as a user id, out of baselines, sketches
 // and everything behind: they become their type and a keyed hash, still the same for the same identity. The key is of this
 // installation, so that a phone number cannot be found by hashing all of them.
+//
+// It is for the screening goroutine: of each field it remembers the latest answer, since spans in a row mostly say the same.
 func (p *Pipeline) pseudonymise(s *Span) {
-	for _, id := range []*string{&s.User, &s.Tenant, &s.APIKey, &s.Conversation} {
-		*id = p.identity(*id)
-	}
-	for _, name := range []*string{
+	ids := [...]*string{&s.User, &s.Tenant, &s.APIKey, &s.Conversation}
+	names := [...]*string{
 		&s.Name, &s.Service, &s.ServiceVersion, &s.Region, &s.Provider, &s.Model, &s.ResponseModel, &s.Agent.Name, &s.Agent.Version,
 		&s.Tool.Name, &s.Workflow, &s.PromptName, &s.PromptVersion, &s.ErrorType,
-	} {
-		*name = p.nameOf(*name)
 	}
+	for i, id := range ids {
+		*id = p.latestIDs[i].of(*id, p.identity)
+	}
+	for i, name := range names {
+		*name = p.latestNames[i].of(*name, p.nameOf)
+	}
+}
+
+// alias is a name or identity as it came, and what stands for it.
+type alias struct{ given, stand string }
+
+// of is what stands for a name or identity: as before when it is the same again, or else what find says.
+func (a *alias) of(given string, find func(string) string) string {
+	if given == "" {
+		return ""
+	}
+	if given != a.given {
+		*a = alias{given, find(given)}
+	}
+	return a.stand
 }
 
 // identity is what stands for an identity: itself, or a pseudonym of one that is sensitive by itself.

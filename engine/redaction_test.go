@@ -98,4 +98,9 @@ func TestSensitiveIdentitiesStayTheSameUnderAnotherName(t *testing.T) {
 	require.True(t, strings.HasPrefix(alias, string(SensitiveKey)+"-"))
 	require.NotEqual(t, alias, name(secret+"x"))
 	require.Empty(t, name(""))
+	require.Equal(t, "u-17", name("u-17"))
+	require.Equal(t, alias, name(secret), "also after others came in between")
+	s := Span{User: "u-17", Tenant: secret, Name: "u-17", Service: secret}
+	x.pseudonymise(&s)
+	require.Equal(t, Span{User: "u-17", Tenant: alias, Name: "u-17", Service: x.nameOf(secret)}, s, "what stands for one field says nothing of another")
 }

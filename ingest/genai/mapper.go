@@ -167,6 +167,7 @@ type draft struct {
 	span *engine.Span
 	rank []uint8 // for each row, the rank of the name that set it; 0 when none did
 	flat [flatLists][]flatAttribute
+	json []byte // room for a text that the parser reads; what it returns are copies
 	fields
 }
 

@@ -42,8 +42,13 @@ func (d *draft) parseMessages(raw, role string) ([]engine.Message, bool) {
 	if s := strings.TrimLeft(raw, " \t\r\n"); s == "" || (s[0] != '[' && s[0] != '{') {
 		return nil, false
 	}
-	it := jsoniter.ConfigDefault.BorrowIterator([]byte(raw))
-	defer jsoniter.ConfigDefault.ReturnIterator(it)
+	buf := append(d.json[:0], raw...)
+	d.json = nil // in use
+	it := jsoniter.ConfigDefault.BorrowIterator(buf)
+	defer func() {
+		jsoniter.ConfigDefault.ReturnIterator(it)
+		d.json = buf
+	}()
 	p := parser{draft: d, it: it, role: role}
 	p.conversation(0)
 	if !p.atEnd() || p.failed || len(p.out) == 0 {

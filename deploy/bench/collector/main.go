@@ -3,7 +3,8 @@
 package main
 
 import (
-	"log"
+	"fmt"
+	"os"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/confmap"
@@ -28,7 +29,8 @@ func main() {
 		}},
 	})
 	if err := command.Execute(); err != nil {
-		log.Fatal(err)
+		fmt.Fprintln(os.Stderr, "collector:", err)
+		os.Exit(1)
 	}
 }
 
