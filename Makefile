@@ -76,7 +76,7 @@ bench: ## run all benchmarks (ARGS="-count 10" for benchstat)
 bench-traces: ## measure POST /api/v1/traces: 40 texts beside 50,000 vectors, 20 requests a second for a minute
 	@$(GO) test -run '^$$' -bench PostTraces -benchtime 1200x $(ARGS) ./cmd/sentinel/app
 
-bench-screen: build ## compare spans a second of a core with the OpenTelemetry Collector, in about 4 minutes (ARGS="-rounds 20 -length 20s")
+bench-screen: build ## compare spans a second of a core with the OpenTelemetry Collector, in about 5 minutes (ARGS="-rounds 20 -length 20s")
 	@cd deploy/bench && CGO_ENABLED=0 $(GO) build -trimpath -o ../../bin/bench-collector ./collector && $(GO) build -trimpath -o ../../bin/bench-screen .
 	@bin/bench-screen $(ARGS)
 
