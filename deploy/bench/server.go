@@ -34,7 +34,11 @@ type server struct {
 // start runs a program on one core, with GOMAXPROCS=1, and waits until it takes OTLP.
 func (s *server) start(ctx context.Context, cpu int, dir string, args ...string) error {
 	s.logged = new(bytes.Buffer)
-	s.cmd = exec.CommandContext(ctx, args[0], args[1:]...)
+	program, err := filepath.Abs(args[0]) // it runs in another folder
+	if err != nil {
+		return fmt.Errorf("start %s: %w", s.name, err)
+	}
+	s.cmd = exec.CommandContext(ctx, program, args[1:]...)
 	s.cmd.Dir = dir
 	s.cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
 	s.cmd.Stdout, s.cmd.Stderr = s.logged, s.logged

@@ -42,8 +42,9 @@ func (d *draft) parseMessages(raw, role string) ([]engine.Message, bool) {
 	if s := strings.TrimLeft(raw, " \t\r\n"); s == "" || (s[0] != '[' && s[0] != '{') {
 		return nil, false
 	}
-	buf := append(d.json[:0], raw...)
+	buf := d.json[:0]
 	d.json = nil // in use
+	buf = append(buf, raw...)
 	it := jsoniter.ConfigDefault.BorrowIterator(buf)
 	defer func() {
 		jsoniter.ConfigDefault.ReturnIterator(it)
