@@ -36,7 +36,6 @@ type service struct {
 	Calm      int                // calm windows
 	Strange   int                // windows in a row that were not
 	Previous  float64            // p-value of the window before, when it had drifted
-	Before    float64            // p-value of the mix of the window before; 0 for none
 
 	Since time.Time // start of the first window
 
@@ -62,9 +61,6 @@ const (
 	driftP  = 1e-3
 	growthP = 1e-3
 )
-
-// oddP is the p-value that the mix of each of two windows must be below to be told by itself: one alone, however odd, is not.
-const oddP = 0.05
 
 // New returns a Watcher that has seen nothing.
 func New(cfg Config) (*Watcher, error) {
@@ -202,8 +198,6 @@ func (w *Watcher) Advance(watermark time.Time) []engine.Finding {
 }
 
 // close judges a window and learns from it when it is calm. A drift is told in the second window in a row that has it: an hour is soon odd.
-// What stands out in one topic is told by it. What does not, since it is spread over many clusters or is about one that nobody asks about
-// any more, is told by what the mix of both windows shows together.
 func (w *Watcher) close(k serviceKey, s *service, end time.Time) (f engine.Finding, told bool) {
 	w.tidy(s)
 	_, raw := statistical.MMD(s.Reference, s.Sample, permutations, uint64(end.Unix()))
@@ -221,26 +215,10 @@ func (w *Watcher) close(k serviceKey, s *service, end time.Time) (f engine.Findi
 		f.P = min(1, w.looks(s)*math.Pow(max(both, s.Previous), 2))
 		s.Previous = both
 	}
-	mix := w.mix(s, p, learning)
-	if !drifted && mix < driftP {
-		if foremost := w.foremost(s); foremost != nil {
-			f, told = w.finding(k, s, foremost, end), true
-			f.P = mix
-		}
-		drifted = true
-	}
-	s.Before = p
-	if learning {
-		s.Before = 0
-	}
 	if drifted && time.Duration(s.Strange)*w.cfg.Window < w.cfg.AdoptAfter {
 		s.Strange++
 	} else {
-		told = told && !drifted // it was told for long enough, and is what is asked now
-		if !drifted {
-			s.Strange = 0
-		}
-		s.Previous = 0
+		s.Strange, s.Previous = 0, 0
 		w.learn(s, end)
 		if len(s.Reference) >= referenceSize/2 && !drifted {
 			s.inflation.Add(end, raw)
@@ -275,24 +253,6 @@ func (w *Watcher) judge(s *service) (grown *cluster) {
 		}
 	}
 	return grown
-}
-
-// mix is the p-value of the mix of the window and of the one before together, times the windows of a day.
-func (w *Watcher) mix(s *service, p float64, learning bool) float64 {
-	if learning || p >= oddP || s.Before == 0 || s.Before >= oddP || len(s.PerUser) > 0 && len(s.PerUser) < w.cfg.MinUsers {
-		return 1
-	}
-	return min(1, max(1, float64(24*time.Hour)/float64(w.cfg.Window))*statistical.Fisher(p, s.Before))
-}
-
-// foremost is the topic whose share of the window is least by chance.
-func (w *Watcher) foremost(s *service) (first *cluster) {
-	for _, c := range s.Clusters {
-		if c.Count > 0 && (first == nil || c.P < first.P) {
-			first = c
-		}
-	}
-	return first
 }
 
 // looks is how many tests a day has, by which a p-value is corrected (Bonferroni): each topic and the mix, in each window.
