@@ -17,7 +17,6 @@ import (
 // crowd makes spans of many series of model calls.
 type crowd struct {
 	rng    *rand.Rand
-	spans  []engine.Span
 	traces uint64
 }
 
